@@ -1,0 +1,8 @@
+"""Modelyard: from a model folder to a served model, open and self-hosted, over the public V2 API."""
+
+from __future__ import annotations
+
+from modelyard.sdk.runner import ModelRunner
+
+__all__ = ["ModelRunner", "__version__"]
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The author's machine: run a model folder without a server."""

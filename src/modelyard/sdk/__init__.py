@@ -1,0 +1,1 @@
+"""What the author's class inherits from."""

@@ -1,0 +1,1 @@
+"""Who calls, what they ask, and the doors they come through."""

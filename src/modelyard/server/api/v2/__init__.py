@@ -1,0 +1,1 @@
+"""The V2 methods: message in, message out; one noun a file."""

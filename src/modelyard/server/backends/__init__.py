@@ -1,0 +1,1 @@
+"""Where replicas run: start, stop, watch, logs."""

@@ -1,0 +1,122 @@
+"""The contract of a backend: somewhere that replicas run. Every adapter passes `tests/contract/test_backends.py`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from modelyard.server.records import ModelKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicaSpec:
+    """All that a backend needs to start one replica."""
+
+    replica_id: str
+    version_id: str
+    key: ModelKey
+    folder: Path
+    """The assembled model folder (three parts put together): `1/model.py`, `config.yaml`, ..."""
+    python: Path
+    """The interpreter of the environment."""
+    threads: int
+    """How many requests the author's class takes at once: `num_threads` of the config."""
+    memory_bytes: int | None
+    """`cpu_memory` of the config, where it says."""
+
+
+class WorkerState(Enum):
+    """What the worker last said of itself."""
+
+    STARTING = "starting"
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+    """Import or `load_model` raised; `WorkerStatus` says what. The process exits."""
+    EXITED = "exited"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerStatus:
+    """A change of a worker's state."""
+
+    state: WorkerState
+    message: str = ""
+    details: str = ""
+    """The author's traceback, trimmed to their frames, for FAILED."""
+    methods: frozenset[str] = frozenset()
+    """Of `predict generate stream`: what the author implemented, for READY."""
+    exit_code: int | None = None
+
+
+class Exchange(Protocol):
+    """One request in flight on a link: answers come out by iterating.
+
+    Iterating raises the `ModelyardError` that the worker or the link reports (`PredictionFailed`, `WorkerCrashed`,
+    `NotImplementedByModel`, ...). An iteration that is left early must be ended by `cancel`.
+    """
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Serialised `MultiOutputResponse` messages, in order. A unary call gives exactly one."""
+        ...
+
+    async def send(self, payload: bytes) -> None:
+        """Send one more request message (stream only). Waits for credit where the worker reads slowly."""
+        ...
+
+    def end(self) -> None:
+        """No more request messages (stream only)."""
+        ...
+
+    def cancel(self) -> None:
+        """The caller went away: tell the worker, forget the rest. Idempotent; harmless after the end."""
+        ...
+
+
+class Link(Protocol):
+    """A connection to one worker that carries many requests at once."""
+
+    async def call(self, payload: bytes) -> bytes:
+        """`predict`: one serialised `PostModelOutputsRequest` in, one `MultiOutputResponse` out. Cancelling the
+        awaiting task cancels the request in the worker."""
+        ...
+
+    def open(self, method: str, payload: bytes | None) -> Exchange:
+        """`generate` with its request, or `stream` (None: messages come by `send`)."""
+        ...
+
+
+class Replica(Protocol):
+    """A running replica."""
+
+    spec: ReplicaSpec
+    link: Link
+
+    def watch(self) -> AsyncIterator[WorkerStatus]:
+        """The state now, then every change; ends after EXITED. One watcher at a time."""
+        ...
+
+    async def stop(self, *, grace_s: float) -> None:
+        """Ask it to finish what it holds and leave; after `grace_s` seconds, end it. Idempotent; returns when the
+        process is gone."""
+        ...
+
+
+LogSink = Callable[[str], None]
+"""Takes one line (without its end) that the worker printed. Never blocks."""
+
+
+class Backend(Protocol):
+    """Starts replicas."""
+
+    async def start(self, spec: ReplicaSpec, log: LogSink) -> Replica:
+        """Start one and return at once: loading is reported by `Replica.watch`. Raises `InternalError` where the
+        process cannot be started at all."""
+        ...
+
+    async def close(self) -> None:
+        """Stop whatever still runs."""
+        ...

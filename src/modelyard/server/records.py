@@ -1,0 +1,252 @@
+"""The rows of the server, frozen: what the store gives and takes. Times are UTC, ids are the V2 ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+JsonObject = Mapping[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppKey:
+    """The full name of an app."""
+
+    user_id: str
+    app_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelKey:
+    """The full name of a model."""
+
+    user_id: str
+    app_id: str
+    model_id: str
+
+    @property
+    def app(self) -> AppKey:
+        """The app that the model is in."""
+        return AppKey(user_id=self.user_id, app_id=self.app_id)
+
+    def __str__(self) -> str:
+        return f"{self.user_id}/{self.app_id}/{self.model_id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """A person or a team that owns apps."""
+
+    user_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """A personal access token. Only its HMAC is kept; the token itself is shown once."""
+
+    token_id: str
+    """Public id, part of the token's text: tokens are looked up by it."""
+    user_id: str
+    description: str
+    digest: str
+    """HMAC-SHA-256 of the token's text with the server's pepper, hex."""
+    scopes: frozenset[str]
+    """Names as in the descriptor (`Models_Get`); `All` stands for every scope."""
+    app_ids: frozenset[str]
+    """The apps that the token is bound to; empty: all of the user's."""
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """A folder of models."""
+
+    user_id: str
+    app_id: str
+    name: str
+    description: str
+    notes: str
+    metadata: JsonObject
+    created_at: datetime
+    modified_at: datetime
+
+    @property
+    def key(self) -> AppKey:
+        """The full name."""
+        return AppKey(user_id=self.user_id, app_id=self.app_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model: a name under which versions are served."""
+
+    key: ModelKey
+    model_type_id: str
+    name: str
+    description: str
+    notes: str
+    metadata: JsonObject
+    created_at: datetime
+    modified_at: datetime
+
+
+class VersionState(Enum):
+    """Where a version is on its way.
+
+    UPLOADING ── UPLOADED ── BUILDING ── BUILT ── READY
+        │            └───────────┴──────────┴──── BUILD_FAILED
+        └── UPLOAD_FAILED
+
+    EMPTY is a version that was made without an upload (`PostModelVersions`).
+    """
+
+    EMPTY = "empty"
+    UPLOADING = "uploading"
+    UPLOAD_FAILED = "upload_failed"
+    UPLOADED = "uploaded"
+    """All bytes are in the depot, acknowledged; a build job is queued."""
+    BUILDING = "building"
+    """The environment is being resolved and installed."""
+    BUILT = "built"
+    """The three parts are there; the first replica is loading the model."""
+    READY = "ready"
+    """A replica has loaded it: it can serve."""
+    BUILD_FAILED = "build_failed"
+    """The environment could not be made, or the model could not be loaded the first time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One version of a model: a manifest of three parts, and what the client said about it."""
+
+    version_id: str
+    """32 hexadecimal digits, as the public API makes them."""
+    key: ModelKey
+    number: int
+    """1, 2, 3, ... within the model: for people."""
+    state: VersionState
+    state_message: str
+    """One line on the state: why it failed, what it waits for."""
+    state_details: str
+    """The longer story, such as the author's traceback."""
+    spec: bytes
+    """The client's `ModelVersion` message, serialised: compute info, output info with concepts, signatures, ..."""
+    code_digest: str
+    """sha256 of the code part, empty until uploaded."""
+    weights_digest: str
+    """sha256 of the weights part, empty where the version has none."""
+    environment_digest: str
+    """sha256 of the environment part, empty until built."""
+    manifest_digest: str
+    """sha256 of the manifest that names the three, empty until built."""
+    size_bytes: int
+    created_at: datetime
+    modified_at: datetime
+    completed_at: datetime | None = None
+
+
+class BuildState(Enum):
+    """A build job: waiting, taken by a builder under a lease, or ended."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """One leased job that makes a version's environment."""
+
+    version_id: str
+    key: ModelKey
+    state: BuildState
+    attempt: int
+    lease_owner: str
+    lease_until: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """What is wanted: `replicas` of this version running. One row a version that has ever served."""
+
+    version_id: str
+    key: ModelKey
+    replicas: int
+    """How many are wanted; 0 lets them stop."""
+    is_default: bool
+    """Is this the version that answers when a request names none? At most one a model."""
+    modified_at: datetime
+
+
+class ReplicaState(Enum):
+    """STARTING ── LOADING ── READY ── DRAINING ── STOPPED; FAILED where loading raised; BACKING_OFF after a crash."""
+
+    STARTING = "starting"
+    LOADING = "loading"
+    READY = "ready"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    BACKING_OFF = "backing_off"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replica:
+    """What is: one worker of one version, as last seen."""
+
+    replica_id: str
+    version_id: str
+    key: ModelKey
+    state: ReplicaState
+    message: str
+    restarts: int
+    started_at: datetime
+
+
+class LogType(Enum):
+    """Which log a line belongs to; the values are the V2 `log_type`s."""
+
+    BUILD = "builder"
+    RUN = "runner"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogLine:
+    """One line of a version's log. `sequence` never changes and is unique within version and type."""
+
+    version_id: str
+    log_type: LogType
+    sequence: int
+    message: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Which part of a listing. `number` counts from 1; a page past the end is empty."""
+
+    number: int = 1
+    size: int = 128
+    """Rows a page, 1 to 1000."""
+
+    @property
+    def offset(self) -> int:
+        """Rows before this page."""
+        return (self.number - 1) * self.size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who calls, established by `api/access.py` from the token."""
+
+    user_id: str
+    token_id: str
+    scopes: frozenset[str] = field(default=frozenset({"All"}))
+    app_ids: frozenset[str] = frozenset()

@@ -1,0 +1,1 @@
+"""What the server remembers: one Protocol a noun, and SQL behind them."""
