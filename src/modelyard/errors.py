@@ -1,4 +1,4 @@
-"""Every error of Modelyard: what happened, and what to do next. No HTTP and no gRPC in here: `wire/status.py` maps them.
+"""Every error of Modelyard: what happened, and what to do next. No HTTP, no gRPC: `wire/status.py` maps them.
 
 ModelyardError
 ├── InvalidRequest            the request itself is wrong

@@ -1,4 +1,4 @@
-"""The one error table: our error <-> V2 status code <-> gRPC code <-> HTTP status. A test fails on an unmapped class."""
+"""The one error table: our error <-> V2 code <-> gRPC code <-> HTTP status. A test fails on an unmapped class."""
 
 from __future__ import annotations
 
