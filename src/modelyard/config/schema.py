@@ -1,0 +1,58 @@
+"""What config.yaml says, once it is known to be right. Text stays as the author typed it; "" means: not given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """Section `model`: which model the folder is. Without a user or app the upload decides them."""
+
+    id: str
+    model_type_id: str
+    user_id: str = ""
+    app_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeInfo:
+    """Section `inference_compute_info`: Kubernetes quantities as typed; `quantities.py` turns them into numbers."""
+
+    cpu_limit: str = ""
+    cpu_memory: str = ""
+    num_accelerators: int = 0
+    accelerator_type: tuple[str, ...] = ()
+    accelerator_memory: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConceptInfo:
+    """One label that the model can answer."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointsInfo:
+    """Section `checkpoints`: where the weights are, if they are not in the folder."""
+
+    type: str
+    repo_id: str
+    hf_token: str = field(default="", repr=False)
+    when: str = ""
+    allowed_file_patterns: tuple[str, ...] = ()
+    ignore_file_patterns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderConfig:
+    """All of config.yaml. `python_version` "" and `num_threads` 0 mean that the author left it to the server."""
+
+    model: ModelInfo
+    compute: ComputeInfo = ComputeInfo()
+    concepts: tuple[ConceptInfo, ...] = ()
+    checkpoints: CheckpointsInfo | None = None
+    python_version: str = ""
+    num_threads: int = 0
