@@ -47,9 +47,7 @@ def test_amounts_of_memory_are_read(text: str, size_bytes: int):
     assert parse_memory_bytes(text) == size_bytes
 
 
-@pytest.mark.parametrize(
-    "text", ["", "two", "2 cpus", "-1", "1,5", "2cpu", "²", "٣", "1e99", "9" * 40, "1.2.3", "."]
-)
+@pytest.mark.parametrize("text", ["", "two", "2 cpus", "-1", "1,5", "2cpu", "²", "٣", "1e99", "9" * 40, "1.2.3", "."])
 def test_what_is_not_cpu_is_refused_with_examples(text: str):
     with pytest.raises(InvalidConfig, match=r"is not an amount of CPU; use a number of CPUs .*500m"):
         parse_cpu_millis(text)
