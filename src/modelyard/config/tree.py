@@ -16,6 +16,7 @@ from modelyard.config.problems import Problems, show
 
 MAX_CONFIG_BYTES = 256 * 1024
 MAX_DEPTH = 20
+_MAX_NAME = 64
 _CORE_TAGS = "tag:yaml.org,2002:"
 _PLAIN_TYPES = ("str", "int", "float", "bool", "null", "seq", "map")
 _NULLS = ("", "~", "null", "Null", "NULL")
@@ -160,7 +161,7 @@ class _Builder:
                 break
             key = self._node(event, path, depth + 1)
             name = key.text if isinstance(key, Scalar) else "?"
-            inner = f"{path}.{name}" if path else name
+            inner = f"{path}.{name[:_MAX_NAME]}" if path else name[:_MAX_NAME]
             value = self._node(next(self._events), inner, depth + 1)
             if isinstance(key, Listing | Table):
                 self._problems.add(path, key.line, "a key has to be a word; quote it if it is one")
