@@ -2,12 +2,14 @@
 
 Common to all: each call is one short transaction; a call that returns has been committed durably; `get` answers None
 where there is no such row; `list` answers in creation order, and an empty list past the last page; `delete` of what is
-not there answers False. Nothing here waits for a network, a build or a model.
+not there answers False. A row whose parent is gone cannot be added: UserNotFound, AppNotFound or ModelNotFound.
+Where `app_ids` is given and not empty, only what is in these apps is seen. Nothing here waits for a network, a build
+or a model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -26,6 +28,7 @@ from modelyard.server.records import (
     Version,
     VersionState,
 )
+from modelyard.server.store.changes import Waiter
 
 
 class UserStore(Protocol):
@@ -41,7 +44,9 @@ class UserStore(Protocol):
 class TokenStore(Protocol):
     """Personal access tokens."""
 
-    async def add(self, token: Token) -> None: ...
+    async def add(self, token: Token) -> None:
+        """Add; its public id must be new."""
+        ...
 
     async def get(self, token_id: str) -> Token | None:
         """The token by its public id, revoked and expired ones included."""
@@ -49,6 +54,10 @@ class TokenStore(Protocol):
 
     async def list(self, user_id: str, page: Page) -> Sequence[Token]:
         """The user's tokens that are not revoked."""
+        ...
+
+    async def update(self, token: Token) -> bool:
+        """Replace description, scopes and app_ids; False where the user has no such token or it is revoked."""
         ...
 
     async def revoke(self, user_id: str, token_id: str, at: datetime) -> bool:
@@ -65,7 +74,7 @@ class AppStore(Protocol):
 
     async def get(self, key: AppKey) -> App | None: ...
 
-    async def list(self, user_id: str, page: Page) -> Sequence[App]: ...
+    async def list(self, user_id: str, page: Page, *, app_ids: frozenset[str] = frozenset()) -> Sequence[App]: ...
 
     async def update(self, app: App) -> bool:
         """Replace the row; False where there is none."""
@@ -87,7 +96,13 @@ class ModelStore(Protocol):
 
     async def list(self, app: AppKey, page: Page, *, model_type_id: str = "") -> Sequence[Model]: ...
 
-    async def list_by_user(self, user_id: str, page: Page) -> Sequence[Model]:
+    async def find(self, user_id: str, model_id: str, *, app_ids: frozenset[str] = frozenset()) -> Sequence[Model]:
+        """The user's models of this id, whatever app they are in."""
+        ...
+
+    async def list_by_user(
+        self, user_id: str, page: Page, *, model_type_id: str = "", app_ids: frozenset[str] = frozenset()
+    ) -> Sequence[Model]:
         """All models of all apps of the user."""
         ...
 
@@ -102,7 +117,8 @@ class VersionStore(Protocol):
     """Versions of models."""
 
     async def add(self, version: Version) -> Version:
-        """Add; the row that comes back has its `number` set to one more than the model's highest so far."""
+        """Add; the row that comes back has its `number` set to one more than the model's highest so far, deleted
+        versions included."""
         ...
 
     async def get(self, key: ModelKey, version_id: str) -> Version | None: ...
@@ -111,8 +127,15 @@ class VersionStore(Protocol):
         """For the control loops, which work for all users. Services use `get`."""
         ...
 
-    async def latest(self, key: ModelKey, states: frozenset[VersionState] | None = None) -> Version | None:
-        """The version with the highest number, of those in `states` where given."""
+    async def latest(
+        self, key: ModelKey, states: frozenset[VersionState] | None = None, *, without: str = ""
+    ) -> Version | None:
+        """The version with the highest number, of those in `states` where given, the id `without` left out."""
+        ...
+
+    async def current(self, keys: Sequence[ModelKey]) -> Mapping[ModelKey, Version]:
+        """The version that each model answers with: the default one, else the latest. A model without versions, or
+        without existence, is left out."""
         ...
 
     async def list(self, key: ModelKey, page: Page) -> Sequence[Version]:
@@ -176,7 +199,7 @@ class DeploymentStore(Protocol):
 
     async def put(self, deployment: Deployment) -> None:
         """Add or replace. One with `is_default` takes that from the model's other deployments in the same
-        transaction."""
+        transaction. Nothing happens where the version is gone."""
         ...
 
     async def get_default(self, key: ModelKey) -> Deployment | None: ...
@@ -193,7 +216,12 @@ class LogStore(Protocol):
         ...
 
     async def list(self, version_id: str, log_type: LogType, page: Page) -> Sequence[LogLine]:
-        """Oldest first; a page, once full, never changes while its lines are kept."""
+        """Oldest first; a page, once full, never changes while its lines are kept: page 2 of 50 has the sequences 51
+        to 100, or those of them that are kept."""
+        ...
+
+    async def last_sequence(self, version_id: str, log_type: LogType) -> int:
+        """The newest line's sequence, 0 where there is none."""
         ...
 
 
@@ -208,6 +236,10 @@ class Store(Protocol):
     builds: BuildStore
     deployments: DeploymentStore
     logs: LogStore
+
+    def watch(self) -> Waiter:
+        """A waiter that wakes when builds or deployments have changed through this process."""
+        ...
 
     async def close(self) -> None:
         """Finish what runs and close the database."""

@@ -1,0 +1,52 @@
+"""A version as a row, both ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row
+
+from modelyard.server.records import ModelKey, Version, VersionState
+
+
+def to_values(version: Version) -> dict[str, Any]:
+    """All columns but `number`, which is given once and never changes."""
+    return {
+        "version_id": version.version_id,
+        "user_id": version.key.user_id,
+        "app_id": version.key.app_id,
+        "model_id": version.key.model_id,
+        "state": version.state.value,
+        "state_message": version.state_message,
+        "state_details": version.state_details,
+        "spec": version.spec,
+        "code_digest": version.code_digest,
+        "weights_digest": version.weights_digest,
+        "environment_digest": version.environment_digest,
+        "manifest_digest": version.manifest_digest,
+        "size_bytes": version.size_bytes,
+        "created_at": version.created_at,
+        "modified_at": version.modified_at,
+        "completed_at": version.completed_at,
+    }
+
+
+def to_version(row: Row[Any]) -> Version:
+    """The record of a row."""
+    return Version(
+        version_id=row.version_id,
+        key=ModelKey(user_id=row.user_id, app_id=row.app_id, model_id=row.model_id),
+        number=row.number,
+        state=VersionState(row.state),
+        state_message=row.state_message,
+        state_details=row.state_details,
+        spec=row.spec,
+        code_digest=row.code_digest,
+        weights_digest=row.weights_digest,
+        environment_digest=row.environment_digest,
+        manifest_digest=row.manifest_digest,
+        size_bytes=row.size_bytes,
+        created_at=row.created_at,
+        modified_at=row.modified_at,
+        completed_at=row.completed_at,
+    )

@@ -1,0 +1,18 @@
+"""Every adapter of a Protocol passes the same tests: fixtures are parametrised by adapter."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from modelyard.server.store.base import Store
+from support.stores import open_store
+
+
+@pytest.fixture(params=["sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """An empty store of each kind. PostgreSQL joins `params` with its own way to make an empty database."""
+    async with open_store(tmp_path) as opened:
+        yield opened
