@@ -185,31 +185,6 @@ class Deployment:
     modified_at: datetime
 
 
-class ReplicaState(Enum):
-    """STARTING ── LOADING ── READY ── DRAINING ── STOPPED; FAILED where loading raised; BACKING_OFF after a crash."""
-
-    STARTING = "starting"
-    LOADING = "loading"
-    READY = "ready"
-    DRAINING = "draining"
-    STOPPED = "stopped"
-    FAILED = "failed"
-    BACKING_OFF = "backing_off"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Replica:
-    """What is: one worker of one version, as last seen."""
-
-    replica_id: str
-    version_id: str
-    key: ModelKey
-    state: ReplicaState
-    message: str
-    restarts: int
-    started_at: datetime
-
-
 class LogType(Enum):
     """Which log a line belongs to; the values are the V2 `log_type`s."""
 

@@ -1,0 +1,54 @@
+"""`modelyard env`: shell exports that point any client of the V2 API at the local server."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import click
+
+from modelyard.errors import Unavailable
+
+
+@click.command("env")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The server's data directory.  [default: $MODELYARD_DATA_DIR or ~/.local/share/modelyard]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of shell exports.")
+def command(data_dir: Path | None, *, as_json: bool) -> None:
+    """Print exports for the shell: `eval "$(modelyard env)"`.
+
+    CLARIFAI_API_BASE and CLARIFAI_UI are the server's address, CLARIFAI_PAT its first user's token, CLARIFAI_USER_ID
+    that user. Published clients and `modelyard` itself read them.
+    """
+    values = read_environment(data_dir)
+    if as_json:
+        click.echo(json.dumps(values))
+        return
+    for name, value in values.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+def read_environment(data_dir: Path | None) -> dict[str, str]:
+    """The variables for a data directory. Raises Unavailable where no server has ever been started in it."""
+    from modelyard.client.auth import default_data_dir
+
+    directory = (data_dir or default_data_dir()).absolute()
+    try:
+        server = json.loads((directory / "server.json").read_text())
+        token = (directory / "secrets" / "token").read_text().strip()
+    except FileNotFoundError as missing:
+        option = f" --data-dir {directory}" if data_dir else ""
+        raise Unavailable(
+            f"no server has been started in {directory} ({Path(str(missing.filename)).name} is not there)",
+            hint=f"modelyard up{option}",
+        ) from None
+    return {
+        "CLARIFAI_API_BASE": server["url"],
+        "CLARIFAI_PAT": token,
+        "CLARIFAI_USER_ID": server["user_id"],
+        "CLARIFAI_UI": server["url"],
+    }

@@ -1,0 +1,68 @@
+"""`modelyard up`: run the server."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+# Large payloads are dominated by page faults: docs/architecture/05-predict.md.
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": "268435456",
+    "MALLOC_TRIM_THRESHOLD_": "536870912",
+    "MALLOC_TOP_PAD_": "67108864",
+}
+
+
+@click.command("up")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; the loopback only.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where everything is kept.  [default: $MODELYARD_DATA_DIR or ~/.local/share/modelyard]",
+)
+@click.option("--user-id", help="The user that the first start makes.  [default: $CLARIFAI_USER_ID or 'local']")
+@click.option(
+    "--fetch-allow",
+    multiple=True,
+    metavar="HOST[:PORT]|CIDR",
+    help="Let input URLs reach this private host or network. May be repeated.",
+)
+@click.option("--no-fetch", is_flag=True, help="Refuse inputs given by URL.")
+def command(
+    host: str, port: int, data_dir: Path | None, user_id: str | None, fetch_allow: tuple[str, ...], *, no_fetch: bool
+) -> None:
+    """Run the server: every door on one port, everything it keeps in one directory.
+
+    Prints `ready http://HOST:PORT` when it answers. SIGTERM and Ctrl-C let running requests finish, then it exits
+    with 0.
+    """
+    _tune_allocator()
+    # The server extra is imported only by this command.
+    import uvloop
+
+    from modelyard.server import settings as options
+    from modelyard.server.compose import serve
+    from modelyard.server.first_user import choose_user
+    from modelyard.server.logging_setup import set_up_logging
+
+    set_up_logging()
+    directory = (data_dir or options.default_data_dir()).absolute()
+    settings = options.Settings(
+        data_dir=directory,
+        host=host,
+        port=port,
+        user_id=choose_user(directory, user_id),
+        fetch=options.FetchSettings(is_enabled=not no_fetch, allow=fetch_allow),
+    )
+    uvloop.run(serve(settings, lambda address: click.echo(f"ready {address}")))
+
+
+def _tune_allocator() -> None:
+    """Start again with the allocator's settings, which the C library reads once, at the start of a process."""
+    if all(name in os.environ for name in ALLOCATOR):
+        return
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**ALLOCATOR, **os.environ})  # noqa: S606

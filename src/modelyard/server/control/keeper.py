@@ -1,0 +1,171 @@
+"""Keeps one wanted version running: starts its replica, watches it, and starts it again with back-off.
+
+start ── loading ── ready ──┬── crashed ── back-off ── start ...
+             │              └── not wanted any more ── drain ── stop
+             └── failed ── verdict (first time: the version's build has failed)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelyard.config.quantities import parse_memory_bytes
+from modelyard.errors import InternalError, ModelyardError
+from modelyard.parts.assemble import assemble
+from modelyard.parts.depot import Depot
+from modelyard.parts.environment import Environments
+from modelyard.server.backends.base import Backend, Replica, ReplicaSpec, WorkerState, WorkerStatus
+from modelyard.server.control.verdicts import Verdicts
+from modelyard.server.records import LogType, Version
+from modelyard.server.routing.router import Router
+from modelyard.wire.messages import ModelVersion
+
+BACK_OFF_S = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+HEALTHY_S = 60.0
+"""A replica that was ready this long has earned a fresh back-off."""
+SLOTS_PER_THREAD = 2
+"""Requests given to a worker at once for each of its threads: the next one waits there, not a round trip away."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What every keeper works with."""
+
+    depot: Depot
+    environments: Environments
+    backend: Backend
+    router: Router
+    verdicts: Verdicts
+    write_line: Callable[[str, LogType, str], None]
+    versions_dir: Path
+    default_threads: int
+    drain_s: float
+
+
+class Keeper:
+    """One wanted version."""
+
+    def __init__(self, version: Version, means: Means) -> None:
+        self.version = version
+        self._means = means
+        self.ready_at: float | None = None
+        """When a replica was last seen to become ready, `time.monotonic()`."""
+        self._failures = 0
+        self._task = asyncio.create_task(self._run(), name=f"keeper-{version.version_id}")
+
+    async def stop(self) -> None:
+        """Drain and stop the replica. Returns when its process is gone."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            started = time.monotonic()
+            was_ready = False
+            try:
+                spec = await asyncio.to_thread(self._prepare)
+                async with self._running(spec) as replica:
+                    was_ready = await self._watch(replica)
+            except ModelyardError as error:
+                await self._means.verdicts.failed(self.version.version_id, str(error), error.details, is_final=False)
+            except Exception:  # the boundary of a keeper: it must go on keeping
+                log.exception("keeper.failed version=%s", self.version.version_id)
+            if was_ready and time.monotonic() - started > HEALTHY_S:
+                self._failures = 0
+            pause_s = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
+            self._failures += 1
+            self._say(f"Starting a new replica in {pause_s:g} s")
+            await asyncio.sleep(pause_s)
+
+    def _prepare(self) -> ReplicaSpec:
+        """Put the three parts together; blocking, in a thread."""
+        version, means = self.version, self._means
+        environment = means.environments.get(version.environment_digest)
+        if environment is None:
+            raise InternalError(
+                f"the environment {version.environment_digest[:12]} of this version is gone from the server's disk",
+                hint="upload the model again",
+            )
+        folder = assemble(
+            means.depot,
+            code=version.code_digest,
+            weights=version.weights_digest,
+            dest=means.versions_dir / version.version_id,
+        )
+        spec = ModelVersion.FromString(version.spec)
+        memory = spec.inference_compute_info.cpu_memory
+        return ReplicaSpec(
+            replica_id=uuid.uuid4().hex[:12],
+            version_id=version.version_id,
+            key=version.key,
+            folder=folder,
+            python=environment.python,
+            threads=spec.num_threads or means.default_threads,
+            memory_bytes=parse_memory_bytes(memory) if memory else None,
+        )
+
+    @asynccontextmanager
+    async def _running(self, spec: ReplicaSpec) -> AsyncIterator[Replica]:
+        means = self._means
+        replica = await means.backend.start(spec, self._say)
+        try:
+            yield replica
+        finally:
+            means.router.remove(spec.replica_id)
+            try:
+                await asyncio.wait_for(means.router.drained(spec.replica_id), means.drain_s)
+            except TimeoutError:
+                log.warning("replica.cut version=%s replica=%s", spec.version_id, spec.replica_id)
+            await replica.stop(grace_s=5.0)
+
+    async def _watch(self, replica: Replica) -> bool:
+        """Follow the worker until it is gone; did it ever become ready?"""
+        was_ready = False
+        failure: WorkerStatus | None = None
+        async for status in replica.watch():
+            match status.state:
+                case WorkerState.READY:
+                    was_ready = True
+                    self.ready_at = time.monotonic()
+                    self._admit(replica, status)
+                    await self._means.verdicts.ready(self.version.version_id)
+                case WorkerState.FAILED:
+                    failure = status
+                    await self._means.verdicts.failed(
+                        self.version.version_id, status.message, status.details, is_final=True
+                    )
+                case WorkerState.EXITED:
+                    self._means.router.remove(replica.spec.replica_id)
+                    if failure is None:
+                        await self._report_exit(status, was_ready=was_ready)
+                case _:
+                    pass
+        return was_ready
+
+    def _admit(self, replica: Replica, status: WorkerStatus) -> None:
+        spec = replica.spec
+        self._say(f"Replica {spec.replica_id} is ready: {', '.join(sorted(status.methods)) or 'no methods'}")
+        self._means.router.add(
+            spec.replica_id, spec.version_id, replica.link, SLOTS_PER_THREAD * spec.threads, status.methods
+        )
+
+    async def _report_exit(self, status: WorkerStatus, *, was_ready: bool) -> None:
+        message = status.message or f"the worker's process ended with exit code {status.exit_code}"
+        self._say(message)
+        if not was_ready:
+            is_final = self._failures >= 2
+            await self._means.verdicts.failed(
+                self.version.version_id, f"{message} while it was loading the model", "", is_final=is_final
+            )
+
+    def _say(self, line: str) -> None:
+        self._means.write_line(self.version.version_id, LogType.RUN, line)

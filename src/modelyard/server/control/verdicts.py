@@ -1,0 +1,86 @@
+"""What a replica's life says of its version: the only writer of READY, and of failures to load."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from modelyard.server.records import Deployment, LogType, Version, VersionState
+from modelyard.server.store.base import Store
+
+log = logging.getLogger(__name__)
+
+
+class Verdicts:
+    """Writes the outcome of a start to the store."""
+
+    def __init__(
+        self, *, store: Store, write_line: Callable[[str, LogType, str], None], now: Callable[[], datetime]
+    ) -> None:
+        self._store = store
+        self._write_line = write_line
+        self._now = now
+
+    async def ready(self, version_id: str) -> None:
+        """A replica has loaded the version: it is READY, and the model's default unless a newer one is already."""
+        version = await self._store.versions.get_by_id(version_id)
+        if version is None:
+            return
+        if version.state is VersionState.BUILT:
+            at = self._now()
+            version = replace(
+                version, state=VersionState.READY, state_message="", state_details="", modified_at=at, completed_at=at
+            )
+            await self._store.versions.update(version, expected=frozenset({VersionState.BUILT}))
+            self._write_line(version_id, LogType.BUILD, "The model is loaded and serves.")
+        await self._make_default(version)
+
+    async def failed(self, version_id: str, message: str, details: str, *, is_final: bool) -> None:
+        """A start did not work. `is_final`: a version that has never been ready will not be tried again."""
+        for line in (message, *details.splitlines()):
+            self._write_line(version_id, LogType.RUN, line)
+        version = await self._store.versions.get_by_id(version_id)
+        if version is None:
+            return
+        if version.state is not VersionState.BUILT:
+            await self._store.versions.update(replace(version, state_message=message, state_details=details))
+        elif is_final:
+            await self._refuse(version, message, details)
+
+    async def _refuse(self, version: Version, message: str, details: str) -> None:
+        for line in ("The model could not be loaded: " + message, *details.splitlines()):
+            self._write_line(version.version_id, LogType.BUILD, line)
+        at = self._now()
+        refused = replace(
+            version,
+            state=VersionState.BUILD_FAILED,
+            state_message=message,
+            state_details=details,
+            modified_at=at,
+            completed_at=at,
+        )
+        if await self._store.versions.update(refused, expected=frozenset({VersionState.BUILT})):
+            await self._put(version, replicas=0, is_default=False)
+
+    async def _make_default(self, version: Version) -> None:
+        current = await self._store.deployments.get_default(version.key)
+        if current is not None:
+            if current.version_id == version.version_id:
+                return
+            serving = await self._store.versions.get_by_id(current.version_id)
+            if serving is not None and serving.number > version.number:
+                return
+        await self._put(version, replicas=1, is_default=True)
+
+    async def _put(self, version: Version, *, replicas: int, is_default: bool) -> None:
+        await self._store.deployments.put(
+            Deployment(
+                version_id=version.version_id,
+                key=version.key,
+                replicas=replicas,
+                is_default=is_default,
+                modified_at=self._now(),
+            )
+        )

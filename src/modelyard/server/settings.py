@@ -1,0 +1,103 @@
+"""The server's settings, frozen: read once by the command line, handed down by `compose`."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from modelyard.errors import InvalidRequest
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+USER_ID_GRAMMAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchSettings:
+    """What the URL fetcher may do (docs/how-to/urls.md)."""
+
+    is_enabled: bool = True
+    allow: tuple[str, ...] = ()
+    """`host`, `host:port` or CIDR entries that pass although they are private or on another port."""
+    max_size_bytes: int = 128 * 1024 * 1024
+    total_timeout_s: float = 30.0
+    idle_timeout_s: float = 10.0
+    concurrent_per_user: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadSettings:
+    """Limits of an upload."""
+
+    max_size_bytes: int = 10 * 1024**3
+    idle_timeout_s: float = 30.0
+    concurrent_per_user: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that `modelyard up` can be told."""
+
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 8080
+    user_id: str = "local"
+    default_threads: int = 1
+    """Requests that a model takes at once where its config has no `num_threads`."""
+    queue_size: int = 1024
+    """Requests that may wait for a version's replicas."""
+    hold_s: float = 60.0
+    """How long a request waits for a replica that is starting."""
+    idle_stop_s: float = 60.0
+    """A version that is not the model's default stops after this long without a request."""
+    drain_s: float = 30.0
+    """How long SIGTERM waits for requests in flight."""
+    uploads: UploadSettings = field(default_factory=UploadSettings)
+    fetch: FetchSettings = field(default_factory=FetchSettings)
+
+    def __post_init__(self) -> None:
+        if self.host not in LOOPBACK_HOSTS:
+            raise InvalidRequest(
+                f"--host {self.host}: this release serves the loopback only (127.0.0.1, ::1 or localhost)",
+                hint="models run without a sandbox; put a TLS proxy of yours in front to reach it from elsewhere",
+            )
+        if not USER_ID_GRAMMAR.fullmatch(self.user_id):
+            raise InvalidRequest(
+                f"--user-id {self.user_id!r}: allowed are 1 to 64 letters, digits and _ . -, starting with a letter "
+                "or digit"
+            )
+
+    @property
+    def database_url(self) -> str:
+        """Where the store is, as SQLAlchemy writes it."""
+        return f"sqlite+aiosqlite:///{self.data_dir / 'modelyard.db'}"
+
+    @property
+    def secrets_dir(self) -> Path:
+        """`token` and `pepper`, 0600, in a folder that is 0700."""
+        return self.data_dir / "secrets"
+
+    @property
+    def server_file(self) -> Path:
+        """What `modelyard env` reads: the address and the user of the running server."""
+        return self.data_dir / "server.json"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Archives as they arrive."""
+        return self.data_dir / "uploads"
+
+    @property
+    def versions_dir(self) -> Path:
+        """Assembled model folders, one a version."""
+        return self.data_dir / "versions"
+
+
+def default_data_dir() -> Path:
+    """`MODELYARD_DATA_DIR`, else `modelyard` in the user's data folder (XDG base directory specification)."""
+    given = os.environ.get("MODELYARD_DATA_DIR")
+    if given:
+        return Path(given).absolute()
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "modelyard"

@@ -1,0 +1,97 @@
+"""kill -9 of the gateway at each step: nothing acknowledged is lost, nothing half is left."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import grpc
+import pytest
+from clarifai_grpc.grpc.api import service_pb2
+from clarifai_grpc.grpc.api.status import status_code_pb2 as codes
+
+from support.folders import pack, write_folder
+from support.server import V2, RunningServer, running_server
+from support.uploads import create_model, deploy, send_upload, upload_messages, wait_built
+
+BEFORE_ACK = [
+    "upload.first_message",
+    "upload.part_written",
+    "upload.after_fsync",
+    "upload.after_extract",
+    "upload.after_adopt",
+    "upload.before_ack",
+]
+AFTER_ACK = ["upload.after_ack", "build.started", "build.locked", "build.installed", "build.before_done", "build.done"]
+
+
+def list_versions(v2: V2):
+    return list(
+        v2.call(
+            "ListModelVersions", service_pb2.ListModelVersionsRequest(user_app_id=v2.user_app, model_id="echo")
+        ).model_versions
+    )
+
+
+def crash_at(failpoint: str, data_dir: Path, archive: bytes) -> None:
+    """A server that dies at the failpoint while it takes and builds this upload."""
+    server = RunningServer(data_dir, env={"MODELYARD_FAILPOINT": f"{failpoint}=kill"})
+    with V2(server) as v2:
+        create_model(v2)
+        with contextlib.suppress(grpc.RpcError):
+            send_upload(v2, upload_messages(v2, archive))
+        assert server.wait_until_dead() == -9
+
+
+@pytest.mark.parametrize("failpoint", BEFORE_ACK)
+def test_kill_before_the_acknowledgement_leaves_a_failed_upload_and_no_rubbish(tmp_path: Path, failpoint: str) -> None:
+    archive = pack(write_folder(tmp_path / "folder"))
+    crash_at(failpoint, tmp_path / "data", archive)
+    with running_server(tmp_path / "data") as server, V2(server) as v2:
+        assert [one.status.code for one in list_versions(v2)] == [codes.MODEL_UPLOADING_FAILED]
+        assert list((tmp_path / "data" / "uploads").iterdir()) == []
+        deploy(v2, tmp_path / "folder")
+        assert v2.predict("echo", "again").outputs[0].data.text.raw == "again"
+
+
+@pytest.mark.parametrize("failpoint", AFTER_ACK)
+def test_kill_after_the_acknowledgement_goes_on_after_the_restart(tmp_path: Path, failpoint: str) -> None:
+    archive = pack(write_folder(tmp_path / "folder"))
+    crash_at(failpoint, tmp_path / "data", archive)
+    with running_server(tmp_path / "data") as server, V2(server) as v2:
+        (version,) = list_versions(v2)
+        assert wait_built(v2, version.id).status.code == codes.MODEL_TRAINED
+        assert v2.predict("echo", "back").outputs[0].data.text.raw == "back"
+
+
+def test_kill_while_serving_brings_the_model_back_and_leaves_no_worker(tmp_path: Path) -> None:
+    server = RunningServer(tmp_path / "data")
+    with V2(server) as v2:
+        deploy(v2, write_folder(tmp_path / "folder"))
+        server.kill()
+    with running_server(tmp_path / "data") as again, V2(again) as v2:
+        assert v2.predict("echo", "back").outputs[0].data.text.raw == "back"
+
+
+def test_client_that_leaves_midway_leaves_a_failed_upload(tmp_path: Path, server: RunningServer) -> None:
+    import time
+
+    archive = pack(write_folder(tmp_path / "folder"))
+    with V2(server, app_id="leavers") as v2:
+        create_model(v2)
+        messages = list(upload_messages(v2, archive, chunk=200))[:3]
+
+        def hang():
+            yield from messages
+            time.sleep(3)
+
+        call = v2.stub.PostModelVersionsUpload(hang(), metadata=v2.metadata, timeout=60)
+        next(call)
+        call.cancel()
+        end = time.monotonic() + 10
+        while True:
+            states = [one.status.code for one in list_versions(v2)]
+            if states == [codes.MODEL_UPLOADING_FAILED]:
+                break
+            assert time.monotonic() < end, states
+            time.sleep(0.1)
