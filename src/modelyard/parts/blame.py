@@ -26,15 +26,15 @@ def explain_failure(what: str, requirements: Requirements, tail: tuple[str, ...]
     cause = _find_cause(tail)
     lines = find_lines(text, requirements)
     if lines:
-        places = ", ".join(f"requirements.txt line {line.number}: {line.text!r}" for line in lines)
-        return BuildFailed(f"{places} {what}: {cause}", details=details)
+        places = " and ".join(f"requirements.txt line {line.number}: {line.text!r}" for line in lines)
+        return BuildFailed(f"{places} {what}: {cause}", hint=_find_hint(tail), details=details)
     if _NETWORK.search(text):
         return BuildFailed(
             f"the packages {what}, a package index cannot be reached: {cause}",
             hint="check the server's network and index settings, then upload again",
             details=details,
         )
-    return BuildFailed(f"the packages of requirements.txt {what}: {cause}", details=details)
+    return BuildFailed(f"the packages of requirements.txt {what}: {cause}", hint=_find_hint(tail), details=details)
 
 
 def find_lines(text: str, requirements: Requirements) -> list[RequirementLine]:
@@ -69,6 +69,11 @@ def _find_cause(tail: tuple[str, ...]) -> str:
             return " ".join([sentence, *(line.strip() for line in tail[index + 1 :] if _is_text(line))])[:600]
     errors = [line.split("error: ", 1)[1] for line in tail if "error: " in line]
     return (errors[-1] if errors else tail[-1].strip() if tail else "uv said nothing")[:600]
+
+
+def _find_hint(tail: tuple[str, ...]) -> str:
+    """What uv advises, where it does in one line."""
+    return next((line.removeprefix("hint: ") for line in reversed(tail) if line.startswith("hint: ")), "")
 
 
 def _is_text(line: str) -> bool:

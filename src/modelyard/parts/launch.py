@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -89,7 +90,7 @@ def make_launch(
     home = socket.parent / f"{replica_id}.home"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     argv = [
-        *(str(python), "-X", "faulthandler", "-m", "modelyard.worker"),
+        *(str(python), "-X", "faulthandler", *_keep_folder_off_path(python), "-m", "modelyard.worker"),
         *("--socket", str(socket), "--folder", str(folder), "--threads", str(threads), "--replica", replica_id),
     ]
     env = _pass_on(os.environ if environ is None else environ) | {
@@ -107,6 +108,19 @@ def make_launch(
 
 def _pass_on(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
+
+
+def _keep_folder_off_path(python: Path) -> list[str]:
+    """A file of the model named like a module of ours or of Python's must not be imported before the worker is up.
+
+    The option came with Python 3.11; the worker itself puts the folder on the path when it loads the model.
+    """
+    try:
+        text = (python.parent.parent / "pyvenv.cfg").read_text(encoding="utf-8")
+    except OSError:
+        return []
+    found = re.search(r"^version(?:_info)?\s*=\s*3\.(\d+)", text, re.MULTILINE)
+    return ["-P"] if found and int(found[1]) >= 11 else []
 
 
 def _list_sources() -> Iterator[tuple[str, Path]]:

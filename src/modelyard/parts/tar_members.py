@@ -28,7 +28,7 @@ def list_headers(source: Inflater) -> Iterator[Header]:
             if global_headers > MAX_GLOBAL_HEADERS:
                 raise InvalidArchive("the archive has too many global pax headers")
             tar_header.read_pax(_read_extension(source, header), is_global=True)
-        elif header.kind in (tar_header.GNU_NAME_KIND, tar_header.PAX_KIND, tar_header.PAX_GLOBAL_KIND):
+        elif header.kind in _EXTENSIONS:
             raise InvalidArchive("the archive has two extension headers for one member")
         else:
             yield _apply_extensions(header, name, pax or {})
