@@ -104,10 +104,21 @@ async def test_an_update_happens_only_in_an_expected_state(store: Store) -> None
     assert not await store.versions.update(replace(ready, version_id="gone"))
 
 
+async def test_an_update_leaves_what_the_client_says_to_set_spec(store: Store) -> None:
+    await add_model(store)
+    version = await add_version(store, "v1", state=VersionState.BUILDING)
+    assert await store.versions.set_spec(make_key(), "v1", b"patched", LATER)
+    assert await store.versions.update(replace(version, state=VersionState.BUILT, modified_at=SOON))
+    assert await store.versions.get_by_id("v1") == replace(
+        version, state=VersionState.BUILT, modified_at=SOON, spec=b"patched"
+    )
+    assert not await store.versions.set_spec(make_key(), "gone", b"", LATER)
+
+
 async def test_an_upload_is_acknowledged_once_and_queues_its_build(store: Store) -> None:
     await add_model(store)
     version = await add_version(store, "v1", state=VersionState.UPLOADING)
-    uploaded = replace(version, state=VersionState.UPLOADED)
+    uploaded = replace(version, state=VersionState.UPLOADED, spec=b"with what config.yaml says")
     assert await store.versions.acknowledge_upload(uploaded, make_build(uploaded))
     assert not await store.versions.acknowledge_upload(uploaded, make_build(uploaded))
     assert await store.versions.get_by_id("v1") == uploaded

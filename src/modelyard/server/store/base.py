@@ -3,8 +3,7 @@
 Common to all: each call is one short transaction; a call that returns has been committed durably; `get` answers None
 where there is no such row; `list` answers in creation order, and an empty list past the last page; `delete` of what is
 not there answers False. A row whose parent is gone cannot be added: UserNotFound, AppNotFound or ModelNotFound.
-Where `app_ids` is given and not empty, only what is in these apps is seen. Nothing here waits for a network, a build
-or a model.
+Nothing here waits for a network, a build or a model.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ class AppStore(Protocol):
 
     async def get(self, key: AppKey) -> App | None: ...
 
-    async def list(self, user_id: str, page: Page, *, app_ids: frozenset[str] = frozenset()) -> Sequence[App]: ...
+    async def list(self, user_id: str, page: Page) -> Sequence[App]: ...
 
     async def update(self, app: App) -> bool:
         """Replace the row; False where there is none."""
@@ -96,13 +95,11 @@ class ModelStore(Protocol):
 
     async def list(self, app: AppKey, page: Page, *, model_type_id: str = "") -> Sequence[Model]: ...
 
-    async def find(self, user_id: str, model_id: str, *, app_ids: frozenset[str] = frozenset()) -> Sequence[Model]:
+    async def find(self, user_id: str, model_id: str) -> Sequence[Model]:
         """The user's models of this id, whatever app they are in."""
         ...
 
-    async def list_by_user(
-        self, user_id: str, page: Page, *, model_type_id: str = "", app_ids: frozenset[str] = frozenset()
-    ) -> Sequence[Model]:
+    async def list_by_user(self, user_id: str, page: Page, *, model_type_id: str = "") -> Sequence[Model]:
         """All models of all apps of the user."""
         ...
 
@@ -151,12 +148,17 @@ class VersionStore(Protocol):
         ...
 
     async def update(self, version: Version, *, expected: frozenset[VersionState] | None = None) -> bool:
-        """Replace the row; False where there is none, or where its state is not one of `expected`."""
+        """Replace the row but for `number`, `created_at` and `spec`; False where there is none, or where its state is
+        not one of `expected`."""
+        ...
+
+    async def set_spec(self, key: ModelKey, version_id: str, spec: bytes, at: datetime) -> bool:
+        """Replace what the client says about the version; False where there is none."""
         ...
 
     async def acknowledge_upload(self, version: Version, build: Build) -> bool:
-        """Replace the version (UPLOADING -> UPLOADED) and queue its build, in one transaction; False where the
-        version is gone or no longer UPLOADING."""
+        """Replace the version, `spec` too, (UPLOADING -> UPLOADED) and queue its build, in one transaction; False
+        where the version is gone or no longer UPLOADING."""
         ...
 
     async def delete(self, key: ModelKey, version_id: str) -> bool:

@@ -34,11 +34,9 @@ class SqlApps:
             row = (await connection.execute(select(apps).where(_is(key)))).one_or_none()
         return _to_app(row) if row else None
 
-    async def list(self, user_id: str, page: Page, *, app_ids: frozenset[str] = frozenset()) -> Sequence[App]:
-        query = select(apps).where(apps.c.user_id == user_id)
-        if app_ids:
-            query = query.where(apps.c.app_id.in_(app_ids))
-        query = query.order_by(apps.c.position).limit(page.size).offset(page.offset)
+    async def list(self, user_id: str, page: Page) -> Sequence[App]:
+        query = select(apps).where(apps.c.user_id == user_id).order_by(apps.c.position)
+        query = query.limit(page.size).offset(page.offset)
         async with self._database.read() as connection:
             return [_to_app(row) for row in await connection.execute(query)]
 

@@ -34,10 +34,8 @@ class SqlModels:
             row = (await connection.execute(select(models).where(_is(key)))).one_or_none()
         return _to_model(row) if row else None
 
-    async def find(self, user_id: str, model_id: str, *, app_ids: frozenset[str] = frozenset()) -> Sequence[Model]:
+    async def find(self, user_id: str, model_id: str) -> Sequence[Model]:
         query = select(models).where(models.c.user_id == user_id, models.c.model_id == model_id)
-        if app_ids:
-            query = query.where(models.c.app_id.in_(app_ids))
         async with self._database.read() as connection:
             return [_to_model(row) for row in await connection.execute(query.order_by(models.c.position))]
 
@@ -45,13 +43,8 @@ class SqlModels:
         query = select(models).where(models.c.user_id == app.user_id, models.c.app_id == app.app_id)
         return await self._page(query, page, model_type_id)
 
-    async def list_by_user(
-        self, user_id: str, page: Page, *, model_type_id: str = "", app_ids: frozenset[str] = frozenset()
-    ) -> Sequence[Model]:
-        query = select(models).where(models.c.user_id == user_id)
-        if app_ids:
-            query = query.where(models.c.app_id.in_(app_ids))
-        return await self._page(query, page, model_type_id)
+    async def list_by_user(self, user_id: str, page: Page, *, model_type_id: str = "") -> Sequence[Model]:
+        return await self._page(select(models).where(models.c.user_id == user_id), page, model_type_id)
 
     async def update(self, model: Model) -> bool:
         async with self._database.write() as connection:

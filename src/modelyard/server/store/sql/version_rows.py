@@ -10,22 +10,29 @@ from modelyard.server.records import ModelKey, Version, VersionState
 
 
 def to_values(version: Version) -> dict[str, Any]:
-    """All columns but `number`, which is given once and never changes."""
+    """All columns but `number`, which the store gives."""
     return {
         "version_id": version.version_id,
         "user_id": version.key.user_id,
         "app_id": version.key.app_id,
         "model_id": version.key.model_id,
+        "spec": version.spec,
+        "created_at": version.created_at,
+        **to_changes(version),
+    }
+
+
+def to_changes(version: Version) -> dict[str, Any]:
+    """The columns that change on a version's way."""
+    return {
         "state": version.state.value,
         "state_message": version.state_message,
         "state_details": version.state_details,
-        "spec": version.spec,
         "code_digest": version.code_digest,
         "weights_digest": version.weights_digest,
         "environment_digest": version.environment_digest,
         "manifest_digest": version.manifest_digest,
         "size_bytes": version.size_bytes,
-        "created_at": version.created_at,
         "modified_at": version.modified_at,
         "completed_at": version.completed_at,
     }

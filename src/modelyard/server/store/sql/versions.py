@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, delete, func, select, tuple_, update
@@ -12,7 +13,7 @@ from modelyard.server.records import Build, ModelKey, Page, Version, VersionStat
 from modelyard.server.store.changes import Changes
 from modelyard.server.store.sql.builds import queue_build
 from modelyard.server.store.sql.database import Database
-from modelyard.server.store.sql.version_rows import to_values, to_version
+from modelyard.server.store.sql.version_rows import to_changes, to_values, to_version
 from modelyard.server.store.tables import deployments, models, versions
 
 
@@ -93,14 +94,19 @@ class SqlVersions:
         if expected is not None:
             change = change.where(_in(expected))
         async with self._database.write() as connection:
-            return (await connection.execute(change.values(**to_values(version)))).rowcount == 1
+            return (await connection.execute(change.values(**to_changes(version)))).rowcount == 1
+
+    async def set_spec(self, key: ModelKey, version_id: str, spec: bytes, at: datetime) -> bool:
+        change = update(versions).where(_of(key), versions.c.version_id == version_id)
+        async with self._database.write() as connection:
+            return (await connection.execute(change.values(spec=spec, modified_at=at))).rowcount == 1
 
     async def acknowledge_upload(self, version: Version, build: Build) -> bool:
         change = (
             update(versions)
             .where(_of(version.key), versions.c.version_id == version.version_id)
             .where(versions.c.state == VersionState.UPLOADING.value)
-            .values(**to_values(version))
+            .values(**to_changes(version), spec=version.spec)
         )
         async with self._database.write() as connection:
             if (await connection.execute(change)).rowcount != 1:

@@ -1,0 +1,65 @@
+"""Tokens as last read from the store, for a second: the hot path does not wait for the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from modelyard.server.records import Token
+
+FRESH_S = 1.0
+MAX_ENTRIES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    token: Token
+    stale_at: float
+
+
+class TokenCache:
+    """A bounded cache in front of `TokenStore.get`. What is not there is not remembered."""
+
+    def __init__(
+        self,
+        read: Callable[[str], Awaitable[Token | None]],
+        *,
+        monotonic: Callable[[], float],
+        max_entries: int = MAX_ENTRIES,
+    ) -> None:
+        self._read = read
+        self._monotonic = monotonic
+        self._max_entries = max_entries
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._reading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def get(self, token_id: str) -> Token | None:
+        """The token as it was at most a second ago. Many who ask at once cause one read."""
+        token = self._peek(token_id)
+        if token is not None:
+            return token
+        async with self._reading.setdefault(token_id, asyncio.Lock()):
+            return self._peek(token_id) or await self._fetch(token_id)
+
+    def forget(self, token_id: str) -> None:
+        """It has changed."""
+        self._entries.pop(token_id, None)
+
+    def _peek(self, token_id: str) -> Token | None:
+        entry = self._entries.get(token_id)
+        return entry.token if entry is not None and self._monotonic() < entry.stale_at else None
+
+    async def _fetch(self, token_id: str) -> Token | None:
+        stale_at = self._monotonic() + FRESH_S
+        token = await self._read(token_id)
+        if token is None:
+            self.forget(token_id)
+            return None
+        self._entries[token_id] = _Entry(token, stale_at)
+        self._entries.move_to_end(token_id)
+        while len(self._entries) > self._max_entries:
+            self._entries.popitem(last=False)
+        return token

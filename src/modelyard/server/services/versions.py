@@ -1,0 +1,158 @@
+"""Versions of models: which one answers, and what clients say about them. Uploads make most of them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from modelyard.errors import InvalidRequest, VersionNotFound
+from modelyard.server.records import Deployment, Model, ModelKey, Page, Version, VersionState
+from modelyard.server.services.models import Models
+from modelyard.server.services.patches import PatchAction, patch_message
+from modelyard.server.store.base import Store
+from modelyard.wire.messages import ModelVersion
+
+MAX_SPEC_BYTES = 1024 * 1024
+PATCHABLE = (
+    "description",
+    "visibility",
+    "metadata",
+    "license",
+    "output_info",
+    "input_info",
+    "method_signatures",
+    "special_handling",
+)
+"""What clients may say about a version afterwards. The rest is what it is, or the server's to say."""
+SERVER_FIELDS = ("id", "status", "created_at", "modified_at", "completed_at", "app_id", "user_id", "metrics")
+
+
+class Versions:
+    """Finds, makes, changes and deletes versions."""
+
+    def __init__(self, store: Store, models: Models, *, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._models = models
+        self._now = now
+
+    async def get(self, key: ModelKey, version_id: str) -> Version:
+        """The version; without an id the one that answers: the default, else the latest.
+
+        Raises ModelNotFound or VersionNotFound.
+        """
+        if version_id:
+            version = await self._store.versions.get(key, version_id)
+        else:
+            version = (await self._store.versions.current([key])).get(key)
+        if version is not None:
+            return version
+        await self._models.get(key)
+        if version_id:
+            raise VersionNotFound(f"version {version_id[:80]!r} of model {key} does not exist")
+        raise VersionNotFound(f"model {key} has no versions", hint="upload one: modelyard upload DIR")
+
+    async def find(self, user_id: str, app_id: str, model_id: str, version_id: str) -> Version:
+        """The version by what a request says of it; the app and the version's id may be empty."""
+        if app_id and model_id:
+            return await self.get(ModelKey(user_id=user_id, app_id=app_id, model_id=model_id), version_id)
+        model = await self._models.find(user_id, app_id, model_id)
+        return await self.get(model.key, version_id)
+
+    async def find_model(self, user_id: str, app_id: str, model_id: str) -> Model:
+        """The model by what a request says of it: see `Models.find`."""
+        return await self._models.find(user_id, app_id, model_id)
+
+    async def current(self, keys: Sequence[ModelKey]) -> Mapping[ModelKey, Version]:
+        """The version that each model answers with; models without versions are left out."""
+        return await self._store.versions.current(keys)
+
+    async def list(self, user_id: str, app_id: str, model_id: str, page: Page) -> Sequence[Version]:
+        """The model's versions, newest first. Raises ModelNotFound."""
+        model = await self._models.find(user_id, app_id, model_id)
+        return await self._store.versions.list(model.key, page)
+
+    async def create_empty(self, key: ModelKey, spec: ModelVersion) -> Version:
+        """Make a version without an upload: a client that runs the model by itself will say more about it.
+
+        Raises ModelNotFound, or InvalidRequest where `spec` is too large.
+        """
+        at = self._now()
+        return await self._store.versions.add(
+            Version(
+                version_id=make_version_id(),
+                key=key,
+                number=0,
+                state=VersionState.EMPTY,
+                state_message="",
+                state_details="",
+                spec=pack_spec(spec),
+                code_digest="",
+                weights_digest="",
+                environment_digest="",
+                manifest_digest="",
+                size_bytes=0,
+                created_at=at,
+                modified_at=at,
+            )
+        )
+
+    async def patch(self, key: ModelKey, version_id: str, given: ModelVersion, action: PatchAction) -> Version:
+        """Change what `given` says of the fields in `PATCHABLE`. Raises VersionNotFound."""
+        if not version_id:
+            raise InvalidRequest("the patch names no version: model_versions[].id is empty")
+        version = await self.get(key, version_id)
+        spec = ModelVersion.FromString(version.spec)
+        patch_message(spec, _only(given, PATCHABLE), action)
+        await self._store.versions.set_spec(key, version_id, pack_spec(spec), self._now())
+        return await self.get(key, version_id)
+
+    async def delete(self, key: ModelKey, version_id: str) -> None:
+        """Delete a version; its replicas stop. Where it was the default, the newest other version that is ready takes
+        over first, so that there is always one. Raises ModelNotFound or VersionNotFound."""
+        if not version_id:
+            raise InvalidRequest("the request names no version: version_id is empty")
+        version = await self.get(key, version_id)
+        await self._move_default_from(version)
+        if not await self._store.versions.delete(key, version_id):
+            raise VersionNotFound(f"version {version_id!r} of model {key} does not exist")
+
+    async def _move_default_from(self, version: Version) -> None:
+        deployment = await self._store.deployments.get(version.version_id)
+        if deployment is None or not deployment.is_default:
+            return
+        heir = await self._store.versions.latest(
+            version.key, frozenset({VersionState.READY}), without=version.version_id
+        )
+        if heir is not None:
+            await self._store.deployments.put(
+                Deployment(
+                    version_id=heir.version_id, key=heir.key, replicas=1, is_default=True, modified_at=self._now()
+                )
+            )
+
+
+def make_version_id() -> str:
+    """A new id, as the public API makes them: 32 hexadecimal digits."""
+    return uuid.uuid4().hex
+
+
+def pack_spec(spec: ModelVersion) -> bytes:
+    """What a client says about a version, as it is stored. Raises InvalidRequest where it is too large."""
+    kept = ModelVersion()
+    kept.CopyFrom(spec)
+    for name in SERVER_FIELDS:
+        kept.ClearField(name)
+    packed: bytes = kept.SerializeToString(deterministic=True)
+    if len(packed) > MAX_SPEC_BYTES:
+        raise InvalidRequest(f"the version's description has {len(packed)} bytes; at most {MAX_SPEC_BYTES} are kept")
+    return packed
+
+
+def _only(given: ModelVersion, names: Sequence[str]) -> ModelVersion:
+    kept = ModelVersion()
+    kept.CopyFrom(given)
+    for field, _ in given.ListFields():
+        if field.name not in names:
+            kept.ClearField(field.name)
+    return kept
