@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from modelyard.errors import ModelyardError
 from modelyard.server.records import ModelKey
 
 
@@ -46,7 +47,7 @@ class WorkerStatus:
     state: WorkerState
     message: str = ""
     details: str = ""
-    """The author's traceback, trimmed to their frames, for FAILED."""
+    """The author's traceback, trimmed to their frames, for FAILED; the last lines that it printed, for EXITED."""
     methods: frozenset[str] = frozenset()
     """Of `predict generate stream`: what the author implemented, for READY."""
     exit_code: int | None = None
@@ -64,20 +65,31 @@ class Exchange(Protocol):
         ...
 
     async def send(self, payload: bytes) -> None:
-        """Send one more request message (stream only). Waits for credit where the worker reads slowly."""
+        """Send one more request message (stream only). Waits for credit where the worker reads slowly.
+
+        Does nothing once the answers have ended: whoever iterates them is told how.
+        """
         ...
 
     def end(self) -> None:
         """No more request messages (stream only)."""
         ...
 
-    def cancel(self) -> None:
-        """The caller went away: tell the worker, forget the rest. Idempotent; harmless after the end."""
+    def cancel(self, error: ModelyardError | None = None) -> None:
+        """The caller went away: tell the worker, forget the rest. Idempotent; harmless after the end.
+
+        Whoever still iterates gets `error`, such as `DeadlineExceeded`; `Cancelled` where none is given.
+        """
         ...
 
 
 class Link(Protocol):
     """A connection to one worker that carries many requests at once."""
+
+    @property
+    def is_open(self) -> bool:
+        """Can it carry requests? Once False, never again True; requests then raise `WorkerCrashed`."""
+        ...
 
     async def call(self, payload: bytes) -> bytes:
         """`predict`: one serialised `PostModelOutputsRequest` in, one `MultiOutputResponse` out. Cancelling the
@@ -92,8 +104,15 @@ class Link(Protocol):
 class Replica(Protocol):
     """A running replica."""
 
-    spec: ReplicaSpec
-    link: Link
+    @property
+    def spec(self) -> ReplicaSpec:
+        """What it was started from."""
+        ...
+
+    @property
+    def link(self) -> Link:
+        """The connection; to be asked for once READY was seen."""
+        ...
 
     def watch(self) -> AsyncIterator[WorkerStatus]:
         """The state now, then every change; ends after EXITED. One watcher at a time."""

@@ -1,0 +1,238 @@
+"""The gateway's end of the socket to one worker: many requests in flight, matched to their answers by id.
+
+The worker runs an author's code, so nothing that comes from it is believed: the first frame has to be a HELLO that the
+owner accepts, sizes and credit are limited, and what breaks the rules breaks the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol, cast
+
+from modelyard.errors import InternalError, ModelyardError, WorkerCrashed
+from modelyard.server.backends.exchange import LinkExchange
+from modelyard.wire.frames import (
+    EMPTY,
+    FIRST,
+    GENERATE,
+    LAST,
+    MAX_PAYLOAD_BYTES,
+    STREAM,
+    Frame,
+    FrameDecoder,
+    Kind,
+    decode_credit,
+    encode_credit,
+    encode_frame,
+    encode_parts,
+)
+from modelyard.wire.handshake import Hello, State
+from modelyard.wire.worker_errors import decode_error
+
+MAX_HELLO_BYTES = 1 << 12
+HIGH_WATER_BYTES = 1 << 20
+
+log = logging.getLogger(__name__)
+
+
+class LinkOwner(Protocol):
+    """Who made the socket, and hears what the worker says of itself."""
+
+    def on_hello(self, link: WorkerLink, hello: Hello) -> bool:
+        """Somebody connected and says who it is: may it stay?"""
+        ...
+
+    def on_state(self, state: State) -> None:
+        """The worker's state. Raises `InternalError` where it cannot follow the one before."""
+        ...
+
+    def on_lost(self, link: WorkerLink) -> None:
+        """The connection is gone; what was in flight has been failed."""
+        ...
+
+
+class WorkerLink(asyncio.BufferedProtocol):
+    """A `Link` over a stream socket."""
+
+    def __init__(self, owner: LinkOwner, *, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> None:
+        self._owner = owner
+        self._max_payload_bytes = max_payload_bytes
+        self._loop = asyncio.get_running_loop()
+        self._decoder = FrameDecoder(max_payload_bytes=min(MAX_HELLO_BYTES, max_payload_bytes))
+        self._transport: asyncio.Transport | None = None
+        self._is_admitted = False
+        self._last_id = 0
+        self._calls: dict[int, asyncio.Future[bytes]] = {}
+        self._exchanges: dict[int, LinkExchange] = {}
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self.closed = asyncio.Event()
+        """Set when the connection is gone."""
+
+    @property
+    def is_open(self) -> bool:
+        """See `Link.is_open`."""
+        return self._is_admitted and self._transport is not None
+
+    async def call(self, payload: bytes) -> bytes:
+        """See `Link.call`. Raises what the worker reports, `WorkerCrashed`, `TooLarge`."""
+        request_id = self._open(payload, FIRST | LAST)
+        future: asyncio.Future[bytes] = self._loop.create_future()
+        self._calls[request_id] = future
+        try:
+            return await future
+        finally:
+            if self._calls.pop(request_id, None) is not None:
+                self._write(encode_frame(Kind.CANCEL, request_id))
+
+    def open(self, method: str, payload: bytes | None) -> LinkExchange:
+        """See `Link.open`. Raises `WorkerCrashed` where the connection is gone, `TooLarge`."""
+        flags = FIRST | (GENERATE | LAST if method == "generate" else STREAM)
+        request_id = self._open(payload or b"", flags | (EMPTY if payload is None else 0))
+        exchange = LinkExchange(self, request_id, is_input_over=bool(flags & LAST))
+        self._exchanges[request_id] = exchange
+        return exchange
+
+    def stop_worker(self) -> None:
+        """Ask the worker to finish what it holds and leave."""
+        self._write(encode_frame(Kind.STOP))
+
+    def abort(self) -> None:
+        """Cut the connection. `closed` is set soon."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What exchanges need: `exchange.Port`.
+
+    def post_message(self, request_id: int, payload: bytes, flags: int) -> None:
+        """See `Port.post_message`."""
+        self._write(*encode_parts(Kind.REQUEST, request_id, payload, flags))
+
+    def grant(self, request_id: int, credit: int) -> None:
+        """See `Port.grant`."""
+        self._write(encode_credit(request_id, credit))
+
+    def forget(self, request_id: int) -> None:
+        """See `Port.forget`."""
+        if self._exchanges.pop(request_id, None) is not None:
+            self._write(encode_frame(Kind.CANCEL, request_id))
+
+    async def wait_writable(self) -> None:
+        """See `Port.wait_writable`."""
+        if not self._writable.is_set():
+            await self._writable.wait()
+
+    # What the event loop calls: `asyncio.BufferedProtocol`.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The worker, or somebody, connected."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go."""
+        del sizehint
+        return self._decoder.writable()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes came."""
+        try:
+            for frame in self._decoder.advance(nbytes):
+                self._take(frame)
+        except ModelyardError as error:
+            log.warning("link.broken reason=%r", error.message)
+            self.abort()
+
+    def pause_writing(self) -> None:
+        """The socket is full."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """The socket has room again."""
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The worker is gone: everything that it held fails."""
+        del exc
+        self._transport = None
+        self._writable.set()
+        calls, exchanges = self._calls, self._exchanges
+        self._calls, self._exchanges = {}, {}
+        for future in calls.values():
+            if not future.done():
+                future.set_exception(_crashed())
+        for exchange in exchanges.values():
+            exchange.on_end(_crashed())
+        self.closed.set()
+        self._owner.on_lost(self)
+
+    def _open(self, payload: bytes, flags: int) -> int:
+        if not self.is_open:
+            raise _crashed()
+        self._last_id += 1
+        self._write(
+            *encode_parts(Kind.REQUEST, self._last_id, payload, flags, max_payload_bytes=self._max_payload_bytes)
+        )
+        return self._last_id
+
+    def _write(self, *parts: bytes) -> None:
+        """Hand over to the transport; uvloop's gathers what is written in one turn of the loop into one system call."""
+        transport = self._transport
+        if transport is not None:
+            for part in parts:
+                transport.write(part)
+
+    def _take(self, frame: Frame) -> None:
+        if not self._is_admitted:
+            self._greet(frame)
+            return
+        if frame.kind is Kind.ITEM:
+            self._take_item(frame)
+        elif frame.kind is Kind.END:
+            self._take_end(frame.request_id, None)
+        elif frame.kind is Kind.ERROR:
+            self._take_end(frame.request_id, decode_error(frame.payload))
+        elif frame.kind is Kind.CREDIT:
+            exchange = self._exchanges.get(frame.request_id)
+            if exchange is not None:
+                exchange.on_credit(decode_credit(frame.payload))
+        elif frame.kind is Kind.STATE:
+            self._owner.on_state(State.decode(frame.payload))
+        elif frame.kind is not Kind.PONG:
+            raise InternalError(f"a worker may not send {frame.kind.name}")
+
+    def _greet(self, frame: Frame) -> None:
+        if frame.kind is not Kind.HELLO:
+            raise InternalError(f"a worker begins with HELLO, not {frame.kind.name}")
+        if not self._owner.on_hello(self, Hello.decode(frame.payload)):
+            raise InternalError("a connection was refused: wrong token, replica or protocol")
+        self._is_admitted = True
+        self._decoder.max_payload_bytes = self._max_payload_bytes
+
+    def _take_item(self, frame: Frame) -> None:
+        future = self._calls.pop(frame.request_id, None)
+        if future is not None:
+            if not future.done():
+                future.set_result(frame.payload)
+            return
+        exchange = self._exchanges.get(frame.request_id)
+        if exchange is not None:
+            exchange.on_item(frame.payload)
+            if frame.flags & LAST:
+                self._take_end(frame.request_id, None)
+
+    def _take_end(self, request_id: int, error: ModelyardError | None) -> None:
+        """The end of a request. Of one that was forgotten nothing is left to end."""
+        future = self._calls.pop(request_id, None)
+        if future is not None and not future.done():
+            future.set_exception(error or InternalError("the worker ended a request without an answer"))
+        exchange = self._exchanges.pop(request_id, None)
+        if exchange is not None:
+            exchange.on_end(error)
+
+
+def _crashed() -> WorkerCrashed:
+    return WorkerCrashed(
+        "the model's process died while it held this request", hint="the model's log says why; send the request again"
+    )

@@ -1,0 +1,66 @@
+"""The replicas that requests go to, and the choice among those with a free slot: the one with the fewest in flight."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from modelyard.server.backends.base import Link
+
+
+class Slots:
+    """One replica as the router sees it: a link, and how many requests it may hold at once."""
+
+    __slots__ = ("_on_free", "_on_idle", "idle", "in_flight", "is_leaving", "link", "methods", "replica_id", "size")
+
+    def __init__(
+        self, replica_id: str, link: Link, size: int, methods: frozenset[str], on_free: Callable[[Slots], None]
+    ) -> None:
+        self.replica_id = replica_id
+        self.link = link
+        self.size = size
+        self.methods = methods
+        self.in_flight = 0
+        self.is_leaving = False
+        """It finishes what it holds, and gets no more."""
+        self.idle = asyncio.Event()
+        """Set when it is leaving and holds nothing."""
+        self._on_free = on_free
+        self._on_idle: Callable[[Slots], None] | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """May it get one now?"""
+        return self.in_flight < self.size and not self.is_leaving and self.link.is_open
+
+    def take(self) -> None:
+        """Count one more in flight."""
+        self.in_flight += 1
+
+    def give_back(self) -> None:
+        """One is done: the slot goes to whoever waits."""
+        self.in_flight -= 1
+        if self.is_leaving:
+            self._check_idle()
+        else:
+            self._on_free(self)
+
+    def leave(self, on_idle: Callable[[Slots], None]) -> None:
+        """Give it no more requests; `on_idle` is called once it holds none."""
+        self.is_leaving = True
+        self._on_idle = on_idle
+        self._check_idle()
+
+    def _check_idle(self) -> None:
+        if not self.in_flight and self._on_idle is not None:
+            self.idle.set()
+            self._on_idle(self)
+
+
+def choose(replicas: Iterable[Slots]) -> Slots | None:
+    """The free replica with the fewest in flight; None where none is free."""
+    best: Slots | None = None
+    for one in replicas:
+        if one.is_free and (best is None or one.in_flight < best.in_flight):
+            best = one
+    return best

@@ -1,0 +1,132 @@
+"""`python -m modelyard.worker --socket PATH --folder DIR --threads N --replica ID`, the token as first line on stdin.
+
+connect ── HELLO ── load (main thread) ──┬── STATE ready ── author threads ── SIGTERM or STOP: drain, exit 0
+                                         └── STATE failed, exit 1
+reader thread: frames in; the gateway gone: end at once
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from queue import SimpleQueue
+
+from modelyard.errors import ModelLoadFailed, ModelyardError
+from modelyard.wire.frames import Kind
+from modelyard.wire.handshake import FAILED, LOADING, READY, Hello, State
+from modelyard.worker.crew import Crew
+from modelyard.worker.guard import close_stdin, die_with_parent, flush_output, leave_now, leave_with_children
+from modelyard.worker.invoke import Invoker
+from modelyard.worker.link import Link
+from modelyard.worker.load import LoadedModel, load_model
+
+MAX_TOKEN_BYTES = 4096
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve one replica until told to stop; returns the exit code."""
+    options = _parse_options(arguments)
+    die_with_parent()
+    token = _read_token()
+    os.chdir(options.folder)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    link = Link.connect(options.socket)
+    link.send(Kind.HELLO, payload=Hello(token=token, replica_id=options.replica).encode())
+    return _Worker(link, options.folder, options.threads).run()
+
+
+class _Worker:
+    """One replica: its link, its model once loaded, and its threads."""
+
+    def __init__(self, link: Link, folder: Path, threads: int) -> None:
+        self._link = link
+        self._folder = folder
+        self._threads = threads
+        self._crew: Crew | None = None
+        self._stops: SimpleQueue[None] = SimpleQueue()
+        self._is_stopping = False
+
+    def run(self) -> int:
+        """Load, serve, drain."""
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        self._link.send(Kind.STATE, payload=State(state=LOADING).encode())
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        try:
+            model = load_model(self._folder)
+        except ModelLoadFailed as error:
+            flush_output()
+            failed = State(state=FAILED, message=str(error), details=error.details)
+            self._link.send(Kind.STATE, payload=failed.encode())
+            leave_now(1)
+        return self._serve(model)
+
+    def _serve(self, model: LoadedModel) -> int:
+        crew = Crew(Invoker(model, self._folder, self._link).run, self._link)
+        crew.start(self._threads)
+        self._crew = crew
+        self._link.send(Kind.STATE, payload=State(state=READY, methods=model.methods).encode())
+        self._stops.get()
+        self._is_stopping = True
+        crew.drain()
+        flush_output()
+        return 0
+
+    def _read(self) -> None:
+        try:
+            for frame in self._link.read_frames():
+                if frame.kind is Kind.STOP:
+                    self._stop()
+                elif frame.kind is Kind.PING:
+                    self._link.send(Kind.PONG, frame.request_id, frame.payload)
+                elif self._crew is not None:
+                    self._crew.take(frame)
+        except (OSError, ModelyardError) as error:
+            sys.stderr.write(f"the connection to the gateway broke: {error}\n")
+        finally:
+            leave_with_children()
+
+    def _stop(self) -> None:
+        if self._crew is None:
+            leave_now(0)
+        self._stops.put(None)
+
+    def _on_sigterm(self, signum: int, frame: object) -> None:
+        """The first asks to finish what is in hand, the second not to. Runs in the main thread between any two of its
+        steps, so it takes no lock (`SimpleQueue.put` may be called anywhere)."""
+        del signum, frame
+        if self._is_stopping:
+            leave_now(1)
+        self._stop()
+
+
+def _parse_options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m modelyard.worker", description="Serve one replica of a model.")
+    parser.add_argument("--socket", required=True, help="the gateway's unix socket")
+    parser.add_argument("--folder", required=True, type=lambda text: Path(text).resolve(), help="the model folder")
+    parser.add_argument("--threads", type=int, default=1, help="requests taken at once")
+    parser.add_argument("--replica", default="", help="name of this replica")
+    options = parser.parse_args(arguments)
+    if options.threads < 1:
+        parser.error(f"--threads is {options.threads}; it has to be 1 or more")
+    return options
+
+
+def _read_token() -> str:
+    """The first line of stdin; then stdin is empty for the author's code."""
+    text = b""
+    while b"\n" not in text and len(text) < MAX_TOKEN_BYTES:
+        piece = os.read(0, MAX_TOKEN_BYTES)
+        if not piece:
+            break
+        text += piece
+    close_stdin()
+    return text.partition(b"\n")[0].decode("ascii", "replace").strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

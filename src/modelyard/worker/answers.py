@@ -1,0 +1,72 @@
+"""From what the author's method returned to what the caller gets: checks that it is an answer, fills in statuses."""
+
+from __future__ import annotations
+
+from modelyard.errors import InvalidModelOutput
+from modelyard.wire.messages import MultiOutputResponse, Output, PostModelOutputsRequest, Status, StatusCode
+
+_SUCCESS: int = StatusCode.SUCCESS
+_NEXT_STEP = "return a MultiOutputResponse with one Output for each input of the request"
+
+
+def encode_answer(answer: object, method: str) -> bytes:
+    """Serialise an answer of the author's.
+
+    Outputs without a status succeeded. An answer without one gets it from its outputs: all succeeded, some, or none.
+
+    Raises:
+        InvalidModelOutput: It is no `MultiOutputResponse`, or one that cannot be serialised.
+    """
+    if not isinstance(answer, MultiOutputResponse):
+        raise InvalidModelOutput(
+            f"{method} gave {_describe(answer)}; it has to give a MultiOutputResponse", hint=_NEXT_STEP
+        )
+    _fill_statuses(answer)
+    try:
+        payload: bytes = answer.SerializeToString()
+    except ValueError as error:
+        raise InvalidModelOutput(f"{method} gave an answer that cannot be sent: {error}") from error
+    return payload
+
+
+def asks_for_signatures(request: PostModelOutputsRequest) -> bool:
+    """Is this the question by which 12.x clients learn a model's methods?"""
+    if not request.inputs or not request.inputs[0].data.HasField("metadata"):
+        return False
+    fields = request.inputs[0].data.metadata.fields
+    return "_method_name" in fields and fields["_method_name"].string_value == "_GET_SIGNATURES"
+
+
+def encode_no_signatures() -> bytes:
+    """The answer that makes 12.x clients use the plain `predict(input)`: this code, in an answer that has an output."""
+    status = Status(
+        code=StatusCode.INPUT_UNSUPPORTED_FORMAT,
+        description="this model has no method signatures",
+        details="its class has predict, generate and stream, which take whole requests",
+    )
+    payload: bytes = MultiOutputResponse(status=status, outputs=[Output(status=status)]).SerializeToString()
+    return payload
+
+
+def _describe(answer: object) -> str:
+    return "nothing (None)" if answer is None else f"a {type(answer).__name__}"
+
+
+def _fill_statuses(answer: MultiOutputResponse) -> None:
+    succeeded = 0
+    for output in answer.outputs:
+        status = output.status
+        if status.code == 0:
+            status.code = _SUCCESS
+            status.description = status.description or "Ok"
+        succeeded += status.code == _SUCCESS
+    if answer.status.code == 0:
+        answer.status.code, answer.status.description = _sum_up(succeeded, len(answer.outputs))
+
+
+def _sum_up(succeeded: int, outputs: int) -> tuple[int, str]:
+    if succeeded == outputs:
+        return _SUCCESS, "Ok"
+    if succeeded:
+        return StatusCode.MIXED_STATUS, "Mixed Status"
+    return StatusCode.FAILURE, "Failed"

@@ -1,0 +1,74 @@
+"""The author threads: requests go to whichever is free, in the order they came."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from modelyard.errors import ModelBusy
+from modelyard.wire.frames import FIRST, Frame, Kind, decode_credit
+from modelyard.wire.worker_errors import encode_error
+from modelyard.worker.link import Link
+from modelyard.worker.task import Task
+
+
+class Crew:
+    """A fixed number of threads and the requests that they work on. `take` is called by the reader thread alone."""
+
+    def __init__(self, run: Callable[[Task], None], link: Link) -> None:
+        self._run = run
+        self._link = link
+        self._queue: SimpleQueue[Task] = SimpleQueue()
+        self._tasks: dict[int, Task] = {}
+        self._changed = threading.Condition(threading.Lock())
+        self._is_stopping = False
+
+    def start(self, threads: int) -> None:
+        """Start the threads. They are daemons: the process does not wait for an author's endless loop."""
+        for number in range(threads):
+            threading.Thread(target=self._work, name=f"author-{number}", daemon=True).start()
+
+    def take(self, frame: Frame) -> None:
+        """Take a frame that belongs to a request. What belongs to none any more is dropped."""
+        if frame.kind is Kind.REQUEST and frame.flags & FIRST:
+            self._begin(frame)
+            return
+        task = self._tasks.get(frame.request_id)
+        if task is None:
+            return
+        if frame.kind is Kind.REQUEST:
+            task.add_message(frame.flags, frame.payload)
+        elif frame.kind is Kind.CREDIT:
+            task.add_credit(decode_credit(frame.payload))
+        elif frame.kind is Kind.CANCEL:
+            task.cancel()
+
+    def drain(self) -> None:
+        """Take no more, and wait until everything is answered."""
+        with self._changed:
+            self._is_stopping = True
+            while self._tasks:
+                self._changed.wait()
+
+    def _begin(self, frame: Frame) -> None:
+        task = Task(frame.request_id, frame.flags, frame.payload, self._link.grant)
+        with self._changed:
+            is_stopping = self._is_stopping
+            if not is_stopping:
+                self._tasks[task.request_id] = task
+        if is_stopping:
+            busy = ModelBusy("this replica is stopping", hint="send the request again")
+            self._link.send(Kind.ERROR, task.request_id, encode_error(busy))
+        else:
+            self._queue.put(task)
+
+    def _work(self) -> None:
+        while True:
+            task = self._queue.get()
+            self._run(task)
+            with self._changed:
+                del self._tasks[task.request_id]
+                if self._is_stopping and not self._tasks:
+                    self._changed.notify_all()
+            del task

@@ -1,0 +1,165 @@
+"""Runs one request through the author's class and sends what it answers, or why it does not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from modelyard.errors import (
+    InvalidModelOutput,
+    InvalidRequest,
+    ModelyardError,
+    NotImplementedByModel,
+    PredictionFailed,
+)
+from modelyard.wire.frames import LAST, Kind
+from modelyard.wire.messages import DecodeError, MultiOutputResponse, PostModelOutputsRequest
+from modelyard.wire.worker_errors import encode_error, is_believed
+from modelyard.worker.answers import asks_for_signatures, encode_answer, encode_no_signatures
+from modelyard.worker.coroutines import finish_coroutine, iterate_async
+from modelyard.worker.load import LoadedModel
+from modelyard.worker.task import Task
+from modelyard.worker.traces import tell
+
+
+class Outbox(Protocol):
+    """Where answers go: the link."""
+
+    def send(self, kind: Kind, request_id: int = 0, payload: bytes = b"", flags: int = 0) -> None:
+        """Send one frame."""
+        ...
+
+
+class Invoker:
+    """Calls predict, generate and stream of one loaded model. Threads may share it."""
+
+    def __init__(self, model: LoadedModel, folder: Path, outbox: Outbox) -> None:
+        self._model = model
+        self._folder = folder
+        self._outbox = outbox
+        self._has_warned = False
+
+    def run(self, task: Task) -> None:
+        """Answer one request: items and their end, or an error. Nothing is sent for a request that was cancelled."""
+        try:
+            self._answer(task)
+        except BaseException as error:  # noqa: BLE001 - the boundary to the author's code: it fails this request only
+            self._report(task, error)
+
+    def _answer(self, task: Task) -> None:
+        if task.is_cancelled:
+            return
+        if task.method == "predict":
+            payload = self._predict(_parse(task.take_first()))
+            if not task.is_cancelled:
+                self._outbox.send(Kind.ITEM, task.request_id, payload, LAST)
+        else:
+            self._send_all(task, self._generate(task) if task.method == "generate" else self._stream(task))
+
+    def _predict(self, request: PostModelOutputsRequest) -> bytes:
+        if asks_for_signatures(request):
+            return encode_no_signatures()
+        self._check_implemented("predict")
+        answer = finish_coroutine(self._model.runner.predict(request))
+        payload = encode_answer(answer, "predict")
+        self._check_count(request, answer)
+        return payload
+
+    def _generate(self, task: Task) -> object:
+        self._check_implemented("generate")
+        return finish_coroutine(self._model.runner.generate(_parse(task.take_first())))
+
+    def _stream(self, task: Task) -> object:
+        self._check_implemented("stream")
+        return finish_coroutine(self._model.runner.stream(_Requests(task)))
+
+    def _send_all(self, task: Task, answers: object) -> None:
+        """Send each answer as it comes, while the caller takes them; close the author's generator however it ends."""
+        iterator = _iterate(answers, task.method)
+        try:
+            for answer in iterator:
+                payload = encode_answer(answer, task.method)
+                task.wait_credit(len(payload))
+                self._outbox.send(Kind.ITEM, task.request_id, payload)
+        finally:
+            close: Callable[[], object] | None = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+        self._outbox.send(Kind.END, task.request_id)
+
+    def _check_implemented(self, method: str) -> None:
+        if method not in self._model.methods:
+            known = ", ".join(sorted(self._model.methods)) or "nothing"
+            raise NotImplementedByModel(
+                f"{method} is not implemented by this model; it implements {known}",
+                hint=f"define {method} in the class of 1/model.py, or call what it implements",
+            )
+
+    def _check_count(self, request: PostModelOutputsRequest, answer: object) -> None:
+        """The contract is one output for each input. What the author gave goes out as it is; the log says so once."""
+        if self._has_warned or not isinstance(answer, MultiOutputResponse):
+            return
+        inputs, outputs = len(request.inputs), len(answer.outputs)
+        if inputs != outputs:
+            self._has_warned = True
+            _say(f"warning: predict gave {outputs} outputs for {inputs} inputs; callers match them by position")
+
+    def _report(self, task: Task, error: BaseException) -> None:
+        if task.is_cancelled:
+            return
+        told = self._tell(task.method, error)
+        self._outbox.send(Kind.ERROR, task.request_id, encode_error(told))
+        if isinstance(told, PredictionFailed):
+            _say(f"{task.method} failed: {told.message}\n{told.details}".rstrip())
+
+    def _tell(self, method: str, error: BaseException) -> ModelyardError:
+        if isinstance(error, ModelyardError) and is_believed(error):
+            return error
+        trouble = tell(error, self._folder)
+        if isinstance(error, NotImplementedError) and trouble.function == method:
+            return NotImplementedByModel(f"{method} is not implemented by this model: {trouble.what}")
+        where = f" ({trouble.place}, in {trouble.function})" if trouble.file else ""
+        return PredictionFailed(f"{trouble.what}{where}", details=trouble.details)
+
+
+class _Requests:
+    """What `stream` iterates: the caller's requests as they come."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def __iter__(self) -> Iterator[PostModelOutputsRequest]:
+        return self
+
+    def __next__(self) -> PostModelOutputsRequest:
+        payload = self._task.wait_message()
+        if payload is None:
+            raise StopIteration
+        return _parse(payload)
+
+
+def _parse(payload: bytes) -> PostModelOutputsRequest:
+    try:
+        return PostModelOutputsRequest.FromString(payload)
+    except DecodeError as error:
+        raise InvalidRequest(f"the request is not a PostModelOutputsRequest: {error}") from error
+
+
+def _iterate(answers: object, method: str) -> Iterator[object]:
+    """The answers of `generate` or `stream`: what a generator or a list gives, or a single response."""
+    if isinstance(answers, MultiOutputResponse):
+        return iter((answers,))
+    if isinstance(answers, AsyncIterator):
+        return iterate_async(answers)
+    if isinstance(answers, Iterable) and not isinstance(answers, str | bytes | Mapping):
+        return iter(answers)
+    what = "nothing (None)" if answers is None else f"a {type(answers).__name__}"
+    raise InvalidModelOutput(f"{method} gave {what}; it has to yield MultiOutputResponse messages")
+
+
+def _say(line: str) -> None:
+    """Write to the model's log, which is what the process prints."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()

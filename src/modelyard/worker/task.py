@@ -1,0 +1,107 @@
+"""One request in the worker: its messages on the way in, its credit on the way out, and whether it was cancelled."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from modelyard.errors import Cancelled
+from modelyard.wire.frames import EMPTY, GENERATE, LAST, STREAM, WINDOW, cost_of
+
+
+class Task:
+    """State that the reader thread writes and one author thread reads."""
+
+    __slots__ = (
+        "_changed",
+        "_consumed",
+        "_credit",
+        "_grant",
+        "_is_input_over",
+        "_messages",
+        "is_cancelled",
+        "method",
+        "request_id",
+    )
+
+    def __init__(self, request_id: int, flags: int, payload: bytes, grant: Callable[[int, int], None]) -> None:
+        self.request_id = request_id
+        self.method = "stream" if flags & STREAM else "generate" if flags & GENERATE else "predict"
+        self.is_cancelled = False
+        self._grant = grant
+        self._messages: deque[bytes] = deque()
+        self._is_input_over = bool(flags & LAST)
+        self._credit = WINDOW
+        self._consumed = 0
+        self._changed: threading.Condition | None = None if self.method == "predict" else threading.Condition()
+        if not flags & EMPTY:
+            self._messages.append(payload)
+
+    def take_first(self) -> bytes:
+        """The one message of a `predict` or `generate`; not kept, so that it can be freed."""
+        return self._messages.popleft() if self._messages else b""
+
+    def wait_message(self) -> bytes | None:
+        """The next message of a `stream`, None after the last. Grants the gateway as much as was taken.
+
+        Raises:
+            Cancelled: The caller went away.
+        """
+        condition = self._condition()
+        with condition:
+            while not self._messages and not self._is_input_over and not self.is_cancelled:
+                condition.wait()
+            self.check_cancelled()
+            if not self._messages:
+                return None
+            payload = self._messages.popleft()
+        self._consumed += cost_of(len(payload))
+        if self._consumed >= WINDOW // 2 and not self._is_input_over:
+            self._grant(self.request_id, self._consumed)
+            self._consumed = 0
+        return payload
+
+    def wait_credit(self, size_bytes: int) -> None:
+        """Wait until the gateway can take one more item, and count it.
+
+        Raises:
+            Cancelled: The caller went away.
+        """
+        condition = self._condition()
+        with condition:
+            while self._credit <= 0 and not self.is_cancelled:
+                condition.wait()
+            self.check_cancelled()
+            self._credit -= cost_of(size_bytes)
+
+    def check_cancelled(self) -> None:
+        """Raise `Cancelled` if the caller went away."""
+        if self.is_cancelled:
+            raise Cancelled("the caller went away")
+
+    def add_message(self, flags: int, payload: bytes) -> None:
+        """One more message of a `stream`, or the end of them."""
+        with self._condition() as _:
+            if not flags & EMPTY:
+                self._messages.append(payload)
+            self._is_input_over = self._is_input_over or bool(flags & LAST)
+            self._condition().notify_all()
+
+    def add_credit(self, credit: int) -> None:
+        """The gateway can take more items."""
+        with self._condition():
+            self._credit += credit
+            self._condition().notify_all()
+
+    def cancel(self) -> None:
+        """The caller went away: whatever waits here raises `Cancelled`."""
+        self.is_cancelled = True
+        if self._changed is not None:
+            with self._changed:
+                self._changed.notify_all()
+
+    def _condition(self) -> threading.Condition:
+        if self._changed is None:
+            raise RuntimeError("predict has neither further messages nor credit")
+        return self._changed

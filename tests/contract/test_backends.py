@@ -1,0 +1,539 @@
+"""What every backend promises, on real worker processes with model folders that the tests write."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+import modelyard
+from modelyard.errors import (
+    InternalError,
+    InvalidModelOutput,
+    ModelyardError,
+    NotImplementedByModel,
+    PredictionFailed,
+    WorkerCrashed,
+)
+from modelyard.server.backends.base import Backend, Exchange, Replica, ReplicaSpec, WorkerState, WorkerStatus
+from modelyard.server.backends.processes import ProcessBackend
+from modelyard.server.records import ModelKey
+from modelyard.wire.messages import Data, Input, MultiOutputResponse, PostModelOutputsRequest, StatusCode, Text
+
+SOURCE = Path(modelyard.__file__).parent.parent
+HEAD = """\
+import asyncio
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from clarifai_grpc.grpc.api import resources_pb2, service_pb2
+from modelyard.sdk.runner import ModelRunner
+
+
+def answer(*texts):
+    outputs = [resources_pb2.Output(data=resources_pb2.Data(text=resources_pb2.Text(raw=text))) for text in texts]
+    return service_pb2.MultiOutputResponse(outputs=outputs)
+
+
+def text_of(request):
+    return request.inputs[0].data.text.raw
+
+
+"""
+ECHO = """
+class Echo(ModelRunner):
+    def load_model(self):
+        print("loading the echo")
+        self.gate = threading.Barrier(2)
+
+    def predict(self, request):
+        text = text_of(request)
+        if text == "raise":
+            raise ValueError("no such label")
+        if text == "memory":
+            raise MemoryError("too much")
+        if text == "exit":
+            sys.exit(5)
+        if text == "crash":
+            os._exit(3)
+        if text == "none":
+            return None
+        if text == "dict":
+            return {"outputs": []}
+        if text == "meet":
+            self.gate.wait(timeout=10)
+        if text == "slow":
+            time.sleep(0.3)
+        if text == "print":
+            print("said by the author")
+            sys.stderr.write("and \\xe9 to stderr\\n")
+        if text == "size":
+            return answer(str(len(request.inputs[0].data.image.base64)))
+        return answer(*[one.data.text.raw for one in request.inputs])
+
+    def generate(self, request):
+        try:
+            for number in range(int(text_of(request))):
+                Path("progress").write_text(str(number))
+                if number == 1_000:
+                    os._exit(3)
+                yield answer(str(number))
+                if text_of(request) == "7" and number == 2:
+                    raise ValueError("three are enough")
+        finally:
+            Path("closed").write_text("yes")
+
+    def stream(self, requests):
+        try:
+            for number, request in enumerate(requests):
+                Path("taken").write_text(str(number))
+                if text_of(request) == "crash":
+                    os._exit(3)
+                if text_of(request) == "hold":
+                    time.sleep(0.5)
+                yield answer(text_of(request).upper())
+        finally:
+            Path("closed").write_text("yes")
+"""
+
+
+def request(*texts: str, image: bytes = b"") -> bytes:
+    inputs = [Input(data=Data(text=Text(raw=text))) for text in texts]
+    if image:
+        inputs[0].data.image.base64 = image
+    return PostModelOutputsRequest(inputs=inputs).SerializeToString()
+
+
+def texts(payload: bytes) -> list[str]:
+    return [output.data.text.raw for output in MultiOutputResponse.FromString(payload).outputs]
+
+
+@dataclass
+class Yard:
+    """One backend under test, and what it takes to start models on it."""
+
+    backend: Backend
+    root: Path
+    lines: list[str] = field(default_factory=list)
+
+    async def start(self, body: str, *, head: str = HEAD, threads: int = 2) -> Replica:
+        number = len(list(self.root.iterdir()))
+        folder = self.root / f"m{number}"
+        (folder / "1").mkdir(parents=True)
+        (folder / "1" / "model.py").write_text(head + textwrap.dedent(body))
+        spec = ReplicaSpec(
+            replica_id=f"r{number}",
+            version_id=f"v{number}",
+            key=ModelKey(user_id="u", app_id="a", model_id="m"),
+            folder=folder,
+            python=Path(sys.executable),
+            threads=threads,
+            memory_bytes=None,
+        )
+        return await self.backend.start(spec, self.lines.append)
+
+    async def load(self, body: str = ECHO, *, threads: int = 2) -> Replica:
+        replica = await self.start(body, threads=threads)
+        await until(replica, WorkerState.READY)
+        return replica
+
+
+@pytest.fixture(params=["processes"])
+async def yard(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Yard]:
+    runs = Path(os.path.realpath(tmp_path)) / "run"
+    runs.mkdir()
+    backend = {"processes": lambda: ProcessBackend(runs, SOURCE)}[request.param]()
+    models = tmp_path / "models"
+    models.mkdir()
+    yield Yard(backend=backend, root=models)
+    await backend.close()
+    assert list(runs.iterdir()) == []
+
+
+async def until(replica: Replica, state: WorkerState, *, timeout_s: float = 20) -> WorkerStatus:
+    async with asyncio.timeout(timeout_s), aclosing(replica.watch()) as statuses:
+        async for status in statuses:
+            if status.state is state:
+                return status
+            assert status.state not in (WorkerState.EXITED, WorkerState.FAILED), status
+    raise AssertionError("the watch ended")
+
+
+async def wait_for(condition: Callable[[], bool], *, timeout_s: float = 10) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.005)  # noqa: ASYNC110 - files of another process
+
+
+async def collect(exchange: Exchange, got: list[str] | None = None) -> list[str]:
+    got = [] if got is None else got
+    async for payload in exchange:
+        got += texts(payload)
+    return got
+
+
+async def test_states_are_reported_in_order_and_end_with_exited(yard: Yard) -> None:
+    replica = await yard.start(ECHO)
+    seen = []
+    async with asyncio.timeout(20):
+        async for status in replica.watch():
+            seen.append(status)
+            if status.state is WorkerState.READY:
+                stopping = asyncio.create_task(replica.stop(grace_s=5))
+        await stopping
+    assert [one.state.value for one in seen] == ["starting", "loading", "ready", "exited"]
+    assert seen[2].methods == {"predict", "generate", "stream"}
+    assert seen[3].exit_code == 0
+    await replica.stop(grace_s=5)
+
+
+async def test_predict_answers_with_statuses_filled_in(yard: Yard) -> None:
+    replica = await yard.load()
+    answer = MultiOutputResponse.FromString(await replica.link.call(request("a", "b")))
+    assert [output.data.text.raw for output in answer.outputs] == ["a", "b"]
+    assert answer.status.code == StatusCode.SUCCESS
+    assert {output.status.code for output in answer.outputs} == {StatusCode.SUCCESS}
+
+
+async def test_requests_of_one_replica_run_at_once_in_its_threads(yard: Yard) -> None:
+    replica = await yard.load(threads=2)
+    async with asyncio.timeout(10):
+        answers = await asyncio.gather(*(replica.link.call(request("meet")) for _ in range(2)))
+    assert [texts(one) for one in answers] == [["meet"], ["meet"]]
+
+
+async def test_many_requests_keep_their_answers_apart(yard: Yard) -> None:
+    replica = await yard.load()
+    answers = await asyncio.gather(*(replica.link.call(request(f"{number}")) for number in range(500)))
+    assert [texts(one) for one in answers] == [[f"{number}"] for number in range(500)]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("raise", PredictionFailed, r"ValueError: no such label \(1/model.py line \d+, in predict\)"),
+        ("memory", PredictionFailed, "MemoryError: too much"),
+        ("exit", PredictionFailed, "SystemExit: 5"),
+        ("none", InvalidModelOutput, "predict gave nothing"),
+        ("dict", InvalidModelOutput, "predict gave a dict"),
+    ],
+)
+async def test_failing_predict_fails_that_request_only(
+    yard: Yard, text: str, error: type[ModelyardError], message: str
+) -> None:
+    replica = await yard.load()
+    with pytest.raises(error, match=message):
+        await replica.link.call(request(text))
+    assert texts(await replica.link.call(request("still there"))) == ["still there"]
+
+
+async def test_traceback_of_a_failing_predict_has_the_authors_frames_alone(yard: Yard) -> None:
+    replica = await yard.load()
+    with pytest.raises(PredictionFailed) as caught:
+        await replica.link.call(request("raise"))
+    assert 'File "1/model.py", line' in caught.value.details
+    assert 'raise ValueError("no such label")' in caught.value.details
+    assert "invoke.py" not in caught.value.details
+
+
+async def test_method_that_the_class_lacks_says_so(yard: Yard) -> None:
+    replica = await yard.load("class Only(ModelRunner):\n    def generate(self, request):\n        yield answer('x')\n")
+    with pytest.raises(NotImplementedByModel, match="not implemented by this model"):
+        await replica.link.call(request("a"))
+    assert await collect(replica.link.open("generate", request("a"))) == ["x"]
+    with pytest.raises(NotImplementedByModel, match="not implemented by this model"):
+        await collect(replica.link.open("stream", None))
+
+
+async def test_payload_of_32_mib_arrives(yard: Yard) -> None:
+    replica = await yard.load()
+    payload = request("size", image=os.urandom(1 << 20) * 32)
+    assert texts(await replica.link.call(payload)) == [str(32 << 20)]
+
+
+async def test_answer_of_32_mib_arrives(yard: Yard) -> None:
+    replica = await yard.load(
+        "class Big(ModelRunner):\n    def predict(self, request):\n        return answer('x' * (32 << 20))\n"
+    )
+    assert len(texts(await replica.link.call(request("a")))[0]) == 32 << 20
+
+
+async def test_generate_gives_items_in_order(yard: Yard) -> None:
+    replica = await yard.load()
+    assert await collect(replica.link.open("generate", request("300"))) == [str(number) for number in range(300)]
+
+
+async def test_generate_that_raises_gives_what_came_before(yard: Yard) -> None:
+    replica = await yard.load()
+    got: list[str] = []
+    with pytest.raises(PredictionFailed, match="three are enough"):
+        await collect(replica.link.open("generate", request("7")), got)
+    assert got == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("def generate(self, request):\n        return [answer('a'), answer('b')]", ["a", "b"]),
+        ("def generate(self, request):\n        return answer('single')", ["single"]),
+        ("async def generate(self, request):\n        yield answer('a')\n        yield answer('b')", ["a", "b"]),
+    ],
+)  # fmt: skip
+async def test_generate_may_be_written_in_other_ways(yard: Yard, body: str, expected: list[str]) -> None:
+    replica = await yard.load(f"class Model(ModelRunner):\n    {body}\n")
+    assert await collect(replica.link.open("generate", request("x"))) == expected
+
+
+async def test_predict_and_load_model_may_be_coroutines(yard: Yard) -> None:
+    replica = await yard.load("""
+        class Model(ModelRunner):
+            async def load_model(self):
+                await asyncio.sleep(0)
+                self.text = "loaded"
+
+            async def predict(self, request):
+                await asyncio.sleep(0)
+                return answer(self.text)
+        """)
+    assert texts(await replica.link.call(request("x"))) == ["loaded"]
+
+
+async def test_stream_answers_each_message_as_it_comes(yard: Yard) -> None:
+    replica = await yard.load()
+    exchange = replica.link.open("stream", None)
+    answers = aiter(exchange)
+    for word in ("one", "two"):
+        await exchange.send(request(word))
+        assert texts(await anext(answers)) == [word.upper()]
+    exchange.end()
+    with pytest.raises(StopAsyncIteration):
+        await anext(answers)
+    assert (replica.spec.folder / "closed").exists()
+
+
+async def test_long_stream_flows_in_both_directions(yard: Yard) -> None:
+    replica = await yard.load()
+    exchange = replica.link.open("stream", None)
+
+    async def send_all() -> None:
+        for number in range(500):
+            await exchange.send(request(f"m{number}"))
+        exchange.end()
+
+    sending = asyncio.create_task(send_all())
+    assert await collect(exchange) == [f"M{number}" for number in range(500)]
+    await sending
+
+
+async def test_author_who_reads_slowly_holds_the_sender(yard: Yard) -> None:
+    replica = await yard.load()
+    exchange = replica.link.open("stream", None)
+    sent: list[int] = []
+
+    async def send_many() -> None:
+        await exchange.send(request("hold"))
+        for number in range(10_000):
+            await exchange.send(request("x"))
+            sent.append(number)
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(send_many(), 0.3)
+    assert len(sent) < 70
+    exchange.cancel()
+
+
+async def test_caller_who_reads_slowly_holds_the_generator(yard: Yard) -> None:
+    replica = await yard.load()
+    exchange = replica.link.open("generate", request("900"))
+    answers = aiter(exchange)
+    await anext(answers)
+    progress = replica.spec.folder / "progress"
+    await wait_for(lambda: progress.read_text() == "64")
+    assert texts(await anext(answers)) == ["1"]
+    assert len(await collect(exchange)) == 898
+
+
+@pytest.mark.parametrize("method", ["generate", "stream"])
+async def test_cancel_closes_the_authors_generator(yard: Yard, method: str) -> None:
+    replica = await yard.load(threads=1)
+    exchange = replica.link.open(method, request("900") if method == "generate" else None)
+    if method == "stream":
+        await exchange.send(request("x"))
+    await anext(aiter(exchange))
+    exchange.cancel()
+    began = time.monotonic()
+    await wait_for(lambda: (replica.spec.folder / "closed").exists())
+    assert texts(await replica.link.call(request("free again"))) == ["free again"]
+    assert time.monotonic() - began < 1
+
+
+async def test_cancelled_call_frees_its_place_in_the_worker(yard: Yard) -> None:
+    replica = await yard.load(threads=1)
+    slow = asyncio.create_task(replica.link.call(request("slow")))
+    waiting = asyncio.create_task(replica.link.call(request("crash")))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert texts(await slow) == ["slow"]
+    assert texts(await replica.link.call(request("alive"))) == ["alive"]
+
+
+async def test_crash_in_predict_fails_what_is_in_flight_and_exits(yard: Yard) -> None:
+    replica, other = await yard.load(), await yard.load()
+    with pytest.raises(WorkerCrashed):
+        await replica.link.call(request("crash"))
+    assert (await until(replica, WorkerState.EXITED)).exit_code == 3
+    assert not replica.link.is_open
+    with pytest.raises(WorkerCrashed):
+        await replica.link.call(request("x"))
+    assert texts(await other.link.call(request("unharmed"))) == ["unharmed"]
+
+
+async def test_crash_in_a_stream_gives_what_came_before(yard: Yard) -> None:
+    replica = await yard.load()
+    exchange = replica.link.open("stream", None)
+    for word in ("one", "two", "crash"):
+        await exchange.send(request(word))
+    got: list[str] = []
+    with pytest.raises(WorkerCrashed):
+        await collect(exchange, got)
+    assert got == ["ONE", "TWO"]
+    await exchange.send(request("nobody hears"))
+
+
+async def test_kill_is_named_in_the_exit(yard: Yard) -> None:
+    replica = await yard.load("""
+        class Model(ModelRunner):
+            def predict(self, request):
+                print("last words")
+                os.kill(os.getpid(), 9)
+        """)
+    with pytest.raises(WorkerCrashed):
+        await replica.link.call(request("x"))
+    status = await until(replica, WorkerState.EXITED)
+    assert status.exit_code == -signal.SIGKILL
+    assert "SIGKILL" in status.message
+    assert "last words" in status.details
+
+
+@pytest.mark.parametrize(
+    ("body", "needles"),
+    [
+        ("import no_such_module\n", ["1/model.py line", "ModuleNotFoundError", "no_such_module", "requirements.txt"]),
+        ("def broken(:\n", ["1/model.py line", "SyntaxError"]),
+        ("class A(ModelRunner):\n    def load_model(self):\n        raise RuntimeError('no weights')\n",
+         ["1/model.py line", "RuntimeError: no weights"]),
+        ("class A(ModelRunner):\n    def __init__(self, needed):\n        pass\n", ["TypeError", "default"]),
+        ("sys.exit(4)\n", ["1/model.py line", "SystemExit: 4"]),
+        ("x = 1\n", ["no subclass of ModelRunner"]),
+        ("class A(ModelRunner):\n    pass\nclass B(ModelRunner):\n    pass\n", ["2 subclasses"]),
+    ],
+)  # fmt: skip
+async def test_model_that_cannot_load_fails_with_file_and_line(yard: Yard, body: str, needles: list[str]) -> None:
+    replica = await yard.start(body)
+    async with asyncio.timeout(20):
+        seen = {status.state: status async for status in replica.watch()}
+    failed = seen[WorkerState.FAILED]
+    for needle in needles:
+        assert needle in failed.message
+    assert "load.py" not in failed.details
+    assert seen[WorkerState.EXITED].exit_code == 1
+
+
+async def test_process_that_dies_while_loading_exits_with_its_code(yard: Yard) -> None:
+    replica = await yard.start("print('so far so good', flush=True)\nos._exit(7)\n")
+    async with asyncio.timeout(20):
+        seen = [status async for status in replica.watch()]
+    assert seen[-1].state is WorkerState.EXITED
+    assert seen[-1].exit_code == 7
+    assert "exit code 7" in seen[-1].message
+    assert "so far so good" in seen[-1].details
+
+
+async def test_output_of_the_author_becomes_log_lines(yard: Yard) -> None:
+    replica = await yard.load()
+    await replica.link.call(request("print"))
+    await wait_for(lambda: len(yard.lines) >= 3)
+    assert yard.lines == ["loading the echo", "said by the author", "and é to stderr"]
+
+
+async def test_stop_lets_requests_finish(yard: Yard) -> None:
+    replica = await yard.load()
+    slow = asyncio.create_task(replica.link.call(request("slow")))
+    await asyncio.sleep(0.05)
+    await replica.stop(grace_s=5)
+    assert texts(await slow) == ["slow"]
+    assert (await until(replica, WorkerState.EXITED)).exit_code == 0
+
+
+async def test_stop_ends_what_does_not_finish_in_time(yard: Yard) -> None:
+    replica = await yard.load("""
+        class Endless(ModelRunner):
+            def predict(self, request):
+                while True:
+                    time.sleep(1)
+        """)
+    endless = asyncio.create_task(replica.link.call(request("x")))
+    await asyncio.sleep(0.05)
+    began = time.monotonic()
+    await replica.stop(grace_s=0.2)
+    assert time.monotonic() - began < 3
+    with pytest.raises(WorkerCrashed):
+        await endless
+
+
+async def test_stop_while_loading_does_not_wait_for_the_model(yard: Yard) -> None:
+    replica = await yard.start("time.sleep(60)\n")
+    await until(replica, WorkerState.LOADING)
+    began = time.monotonic()
+    await replica.stop(grace_s=5)
+    assert time.monotonic() - began < 3
+
+
+async def test_processes_that_the_author_started_end_with_the_replica(yard: Yard) -> None:
+    replica = await yard.load("""
+        import subprocess
+
+        class Parent(ModelRunner):
+            def predict(self, request):
+                child = subprocess.Popen(["sleep", "60"])
+                return answer(str(child.pid))
+        """)
+    child = int(texts(await replica.link.call(request("x")))[0])
+    await replica.stop(grace_s=1)
+    await wait_for(lambda: not _is_running(child))
+
+
+async def test_interpreter_that_is_not_there_is_told(yard: Yard) -> None:
+    spec = (await yard.start(ECHO)).spec
+    broken = ReplicaSpec(
+        replica_id="broken",
+        version_id="v",
+        key=spec.key,
+        folder=spec.folder,
+        python=spec.folder / "no-python",
+        threads=1,
+        memory_bytes=None,
+    )
+    with pytest.raises(InternalError, match="no-python"):
+        await yard.backend.start(broken, yard.lines.append)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
