@@ -173,8 +173,8 @@ async def until(replica: Replica, state: WorkerState, *, timeout_s: float = 20) 
 
 async def wait_for(condition: Callable[[], bool], *, timeout_s: float = 10) -> None:
     async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.005)  # noqa: ASYNC110 - files of another process
+        while not condition():  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.005)
 
 
 async def collect(exchange: Exchange, got: list[str] | None = None) -> list[str]:

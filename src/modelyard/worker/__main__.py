@@ -19,10 +19,11 @@ from modelyard.errors import ModelLoadFailed, ModelyardError
 from modelyard.wire.frames import Kind
 from modelyard.wire.handshake import FAILED, LOADING, READY, Hello, State
 from modelyard.worker.crew import Crew
-from modelyard.worker.guard import close_stdin, die_with_parent, flush_output, leave_now, leave_with_children
+from modelyard.worker.guard import close_stdin, die_with_parent, leave_now, leave_with_children
 from modelyard.worker.invoke import Invoker
 from modelyard.worker.link import Link
 from modelyard.worker.load import LoadedModel, load_model
+from modelyard.worker.output import flush_output, print_lines_at_once, say
 
 MAX_TOKEN_BYTES = 4096
 
@@ -33,8 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     die_with_parent()
     token = _read_token()
     os.chdir(options.folder)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    print_lines_at_once()
     link = Link.connect(options.socket)
     link.send(Kind.HELLO, payload=Hello(token=token, replica_id=options.replica).encode())
     return _Worker(link, options.folder, options.threads).run()
@@ -86,7 +86,7 @@ class _Worker:
                 elif self._crew is not None:
                     self._crew.take(frame)
         except (OSError, ModelyardError) as error:
-            sys.stderr.write(f"the connection to the gateway broke: {error}\n")
+            say(f"the connection to the gateway broke: {error}")
         finally:
             leave_with_children()
 

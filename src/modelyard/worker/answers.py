@@ -15,17 +15,14 @@ def encode_answer(answer: object, method: str) -> bytes:
     Outputs without a status succeeded. An answer without one gets it from its outputs: all succeeded, some, or none.
 
     Raises:
-        InvalidModelOutput: It is no `MultiOutputResponse`, or one that cannot be serialised.
+        InvalidModelOutput: It is no `MultiOutputResponse`.
     """
     if not isinstance(answer, MultiOutputResponse):
         raise InvalidModelOutput(
             f"{method} gave {_describe(answer)}; it has to give a MultiOutputResponse", hint=_NEXT_STEP
         )
     _fill_statuses(answer)
-    try:
-        payload: bytes = answer.SerializeToString()
-    except ValueError as error:
-        raise InvalidModelOutput(f"{method} gave an answer that cannot be sent: {error}") from error
+    payload: bytes = answer.SerializeToString()
     return payload
 
 

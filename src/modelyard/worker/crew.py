@@ -66,9 +66,14 @@ class Crew:
     def _work(self) -> None:
         while True:
             task = self._queue.get()
-            self._run(task)
-            with self._changed:
-                del self._tasks[task.request_id]
-                if self._is_stopping and not self._tasks:
-                    self._changed.notify_all()
+            try:
+                self._run(task)
+            finally:
+                self._finish(task)
             del task
+
+    def _finish(self, task: Task) -> None:
+        with self._changed:
+            del self._tasks[task.request_id]
+            if self._is_stopping and not self._tasks:
+                self._changed.notify_all()

@@ -6,8 +6,9 @@ import ctypes
 import os
 import signal
 import sys
-from contextlib import suppress
 from typing import NoReturn
+
+from modelyard.worker.output import flush_output
 
 _PR_SET_PDEATHSIG = 1
 
@@ -27,13 +28,6 @@ def close_stdin() -> None:
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.close(empty)
-
-
-def flush_output() -> None:
-    """Write out what the author printed."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
 
 
 def leave_now(code: int) -> NoReturn:

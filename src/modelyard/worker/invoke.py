@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +19,7 @@ from modelyard.wire.worker_errors import encode_error, is_believed
 from modelyard.worker.answers import asks_for_signatures, encode_answer, encode_no_signatures
 from modelyard.worker.coroutines import finish_coroutine, iterate_async
 from modelyard.worker.load import LoadedModel
+from modelyard.worker.output import say
 from modelyard.worker.task import Task
 from modelyard.worker.traces import tell
 
@@ -104,7 +104,7 @@ class Invoker:
         inputs, outputs = len(request.inputs), len(answer.outputs)
         if inputs != outputs:
             self._has_warned = True
-            _say(f"warning: predict gave {outputs} outputs for {inputs} inputs; callers match them by position")
+            say(f"warning: predict gave {outputs} outputs for {inputs} inputs; callers match them by position")
 
     def _report(self, task: Task, error: BaseException) -> None:
         if task.is_cancelled:
@@ -112,7 +112,7 @@ class Invoker:
         told = self._tell(task.method, error)
         self._outbox.send(Kind.ERROR, task.request_id, encode_error(told))
         if isinstance(told, PredictionFailed):
-            _say(f"{task.method} failed: {told.message}\n{told.details}".rstrip())
+            say(f"{task.method} failed: {told.message}\n{told.details}".rstrip())
 
     def _tell(self, method: str, error: BaseException) -> ModelyardError:
         if isinstance(error, ModelyardError) and is_believed(error):
@@ -157,9 +157,3 @@ def _iterate(answers: object, method: str) -> Iterator[object]:
         return iter(answers)
     what = "nothing (None)" if answers is None else f"a {type(answers).__name__}"
     raise InvalidModelOutput(f"{method} gave {what}; it has to yield MultiOutputResponse messages")
-
-
-def _say(line: str) -> None:
-    """Write to the model's log, which is what the process prints."""
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()

@@ -63,7 +63,9 @@ def _trim(story: traceback.TracebackException, folder: str, seen: set[int]) -> N
             if name
         ]
     )
-    for other in (story.__cause__, story.__context__):
+    if getattr(story, "filename", None):  # of a SyntaxError: where it is
+        story.filename = _relative(story.filename, folder) or story.filename
+    for other in (story.__cause__, story.__context__, *(getattr(story, "exceptions", None) or ())):
         if other is not None:
             _trim(other, folder, seen)
 

@@ -31,6 +31,8 @@ from modelyard.wire.handshake import Hello, State
 from modelyard.wire.worker_errors import decode_error
 
 MAX_HELLO_BYTES = 1 << 12
+HELLO_S = 5.0
+"""Who connects and does not say hello is cut off after this."""
 HIGH_WATER_BYTES = 1 << 20
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,7 @@ class WorkerLink(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._decoder = FrameDecoder(max_payload_bytes=min(MAX_HELLO_BYTES, max_payload_bytes))
         self._transport: asyncio.Transport | None = None
+        self._stranger: asyncio.TimerHandle | None = None
         self._is_admitted = False
         self._last_id = 0
         self._calls: dict[int, asyncio.Future[bytes]] = {}
@@ -129,6 +132,7 @@ class WorkerLink(asyncio.BufferedProtocol):
         """The worker, or somebody, connected."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        self._stranger = self._loop.call_later(HELLO_S, self.abort)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go."""
@@ -156,6 +160,7 @@ class WorkerLink(asyncio.BufferedProtocol):
         """The worker is gone: everything that it held fails."""
         del exc
         self._transport = None
+        self._cancel_stranger()
         self._writable.set()
         calls, exchanges = self._calls, self._exchanges
         self._calls, self._exchanges = {}, {}
@@ -208,7 +213,12 @@ class WorkerLink(asyncio.BufferedProtocol):
         if not self._owner.on_hello(self, Hello.decode(frame.payload)):
             raise InternalError("a connection was refused: wrong token, replica or protocol")
         self._is_admitted = True
+        self._cancel_stranger()
         self._decoder.max_payload_bytes = self._max_payload_bytes
+
+    def _cancel_stranger(self) -> None:
+        if self._stranger is not None:
+            self._stranger.cancel()
 
     def _take_item(self, frame: Frame) -> None:
         future = self._calls.pop(frame.request_id, None)

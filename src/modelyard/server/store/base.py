@@ -230,14 +230,29 @@ class LogStore(Protocol):
 class Store(Protocol):
     """All of them, over one database."""
 
-    users: UserStore
-    tokens: TokenStore
-    apps: AppStore
-    models: ModelStore
-    versions: VersionStore
-    builds: BuildStore
-    deployments: DeploymentStore
-    logs: LogStore
+    @property
+    def users(self) -> UserStore: ...
+
+    @property
+    def tokens(self) -> TokenStore: ...
+
+    @property
+    def apps(self) -> AppStore: ...
+
+    @property
+    def models(self) -> ModelStore: ...
+
+    @property
+    def versions(self) -> VersionStore: ...
+
+    @property
+    def builds(self) -> BuildStore: ...
+
+    @property
+    def deployments(self) -> DeploymentStore: ...
+
+    @property
+    def logs(self) -> LogStore: ...
 
     def watch(self) -> Waiter:
         """A waiter that wakes when builds or deployments have changed through this process."""
