@@ -103,7 +103,7 @@ def make_model(model_id: str = "m", app_id: str = "main", user_id: str = "ada") 
 
 
 def make_version(
-    version_id: str, key: ModelKey | None = None, state: VersionState = VersionState.UPLOADING, spec: bytes = b"\x00s"
+    version_id: str, key: ModelKey | None = None, state: VersionState = VersionState.UPLOADING, spec: bytes = b""
 ) -> Version:
     return Version(
         version_id=version_id,

@@ -1,0 +1,42 @@
+"""Every noun's service over one real store, with a clock that moves when it is told to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.stores import Clock, make_user, open_store
+
+from modelyard.server.services.apps import Apps
+from modelyard.server.services.logs import Logs
+from modelyard.server.services.models import Models
+from modelyard.server.services.tokens import Tokens
+from modelyard.server.services.users import Users
+from modelyard.server.services.versions import Versions
+from modelyard.server.store.sql import SqlStore
+
+
+@dataclass
+class House:
+    """The services, and what they stand on."""
+
+    store: SqlStore
+    clock: Clock
+
+    def __post_init__(self) -> None:
+        self.users = Users(self.store, now=self.clock)
+        self.apps = Apps(self.store, is_single_user=True, now=self.clock)
+        self.models = Models(self.store, self.apps, now=self.clock)
+        self.versions = Versions(self.store, self.models, now=self.clock)
+        self.tokens = Tokens(self.store, b"pepper", now=self.clock, monotonic=self.clock.monotonic)
+        self.logs = Logs(self.store, now=self.clock)
+
+
+@asynccontextmanager
+async def open_house(folder: Path) -> AsyncIterator[House]:
+    """Services with the user `ada` in their store."""
+    async with open_store(folder) as store:
+        await store.users.add(make_user())
+        yield House(store, Clock())
