@@ -1,0 +1,94 @@
+"""Joins the doors into one ASGI application: by content type and path."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from modelyard.server.api.doorway.types import Application, Headers, Receive, Scope, Send
+from modelyard.server.api.grpc.door import GrpcDoor
+from modelyard.server.api.rest.answers import send_error
+from modelyard.server.api.rest.door import RestDoor
+from modelyard.server.api.v2.dispatch import V2
+
+log = logging.getLogger(__name__)
+
+GRPC_TYPE = b"application/grpc"
+GRPC_CODECS = frozenset({b"", b"+proto"})
+TRAILERS = "http.response.trailers"
+Hook = Callable[[], Awaitable[None]]
+
+
+async def _nothing() -> None:
+    """The hook of those who have nothing to do."""
+
+
+def make_app(
+    v2: V2,
+    *,
+    is_ready: Callable[[], bool],
+    on_start: Hook = _nothing,
+    on_stop: Hook = _nothing,
+) -> Application:
+    """The application that a carrier serves.
+
+    Args:
+        v2: The methods behind their checks.
+        is_ready: What `GET /readyz` tells.
+        on_start: Awaited at ASGI's lifespan start-up.
+        on_stop: Awaited at its shutdown.
+    """
+    grpc = GrpcDoor(v2)
+    rest = RestDoor(v2, is_ready=is_ready)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "http" if _is_grpc(scope["headers"]):
+                await _enter_grpc(grpc, scope, receive, send)
+            case "http":
+                await rest(scope, receive, send)
+            case "lifespan":
+                await _run_lifespan(receive, send, on_start, on_stop)
+            case "websocket":
+                await receive()
+                await send({"type": "websocket.close", "code": 1008, "reason": "there is no WebSocket here"})
+            case other:
+                raise NotImplementedError(f"ASGI scope {other!r}")
+
+    return application
+
+
+def _is_grpc(headers: Headers) -> bool:
+    for name, value in headers:
+        if name == b"content-type":
+            kind = value.partition(b";")[0].strip().lower()
+            return kind == GRPC_TYPE or kind.startswith(GRPC_TYPE + b"+")
+    return False
+
+
+async def _enter_grpc(grpc: GrpcDoor, scope: Scope, receive: Receive, send: Send) -> None:
+    """Turn away what gRPC forbids before its own statuses begin, by HTTP statuses."""
+    kind = next(value for name, value in scope["headers"] if name == b"content-type").partition(b";")[0].strip().lower()
+    if scope["method"] != "POST":
+        await send_error(send, 405, "a gRPC request is a POST", headers=[(b"allow", b"POST")])
+    elif kind[len(GRPC_TYPE) :] not in GRPC_CODECS:
+        await send_error(send, 415, f"content type {kind.decode('latin-1')!r}: only application/grpc+proto is spoken")
+    elif TRAILERS not in scope.get("extensions", {}):
+        await send_error(send, 505, "gRPC needs HTTP/2 and the request header 'te: trailers'")
+    else:
+        await grpc(scope, receive, send)
+
+
+async def _run_lifespan(receive: Receive, send: Send, on_start: Hook, on_stop: Hook) -> None:
+    while True:
+        event = await receive()
+        step, hook = ("startup", on_start) if event["type"] == "lifespan.startup" else ("shutdown", on_stop)
+        try:
+            await hook()
+        except Exception as error:
+            log.exception("lifespan.failed step=%s", step)
+            await send({"type": f"lifespan.{step}.failed", "message": str(error)})
+            return
+        await send({"type": f"lifespan.{step}.complete"})
+        if step == "shutdown":
+            return

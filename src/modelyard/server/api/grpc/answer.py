@@ -1,0 +1,61 @@
+"""The answer of one gRPC call: headers with the first message, then messages, then the status."""
+
+from __future__ import annotations
+
+from modelyard.server.api.doorway.types import Headers, Send
+from modelyard.server.api.grpc.framing import frame_prefix
+from modelyard.server.api.grpc.metadata import answer_headers, status_headers
+from modelyard.wire.status import GRPC_OK
+
+COPY_BELOW_BYTES = 65_536
+"""Larger messages go out behind their prefix in a send of their own: a copy costs more than a send."""
+
+
+class Answer:
+    """Writes to ASGI's send, which waits where the client does not read."""
+
+    __slots__ = ("_has_started", "_request_id", "_send")
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._has_started = False
+
+    async def message(self, payload: bytes) -> None:
+        """Send one message."""
+        await self._start()
+        prefix = frame_prefix(len(payload))
+        if len(payload) < COPY_BELOW_BYTES:
+            payload = prefix + payload
+        else:
+            await self._send({"type": "http.response.body", "body": prefix, "more_body": True})
+        await self._send({"type": "http.response.body", "body": payload, "more_body": True})
+
+    async def finish(self, code: int = GRPC_OK, message: str = "", extra: Headers | None = None) -> None:
+        """Send the status: as trailers, or with the headers where nothing was sent before an error."""
+        trailers = status_headers(code, message)
+        if not self._has_started and code != GRPC_OK:
+            headers = [*answer_headers(self._request_id), *trailers, *(extra or ())]
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        await self._start()
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._send({"type": "http.response.trailers", "headers": trailers, "more_trailers": False})
+
+    async def only(self, payload: bytes) -> None:
+        """The whole of a successful answer that has one message."""
+        if len(payload) >= COPY_BELOW_BYTES:
+            await self.message(payload)
+            await self.finish()
+            return
+        await self._start()
+        body = frame_prefix(len(payload)) + payload
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        await self._send({"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")]})
+
+    async def _start(self) -> None:
+        if not self._has_started:
+            self._has_started = True
+            headers = answer_headers(self._request_id)
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": True})

@@ -1,0 +1,28 @@
+"""Compressed request messages, under a cap: a small message may not become a huge one."""
+
+from __future__ import annotations
+
+import zlib
+
+from modelyard.errors import InvalidRequest, TooLarge
+
+IDENTITY = "identity"
+_WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+ACCEPTED_ENCODINGS = (IDENTITY, *_WINDOW_BITS)
+
+
+def decompress(payload: bytes, encoding: str, max_bytes: int) -> bytes:
+    """The message; raises `TooLarge` beyond `max_bytes` and `InvalidRequest` for bytes that are not `encoding`."""
+    bits = _WINDOW_BITS.get(encoding)
+    if bits is None:
+        raise InvalidRequest("a message says that it is compressed, but the request names no grpc-encoding")
+    machine = zlib.decompressobj(bits)
+    try:
+        message = machine.decompress(payload, max_bytes + 1)
+    except zlib.error:
+        raise InvalidRequest(f"a message is not valid {encoding}") from None
+    if len(message) > max_bytes:
+        raise TooLarge(f"a message of more than {max_bytes} bytes when decompressed")
+    if not machine.eof or machine.unused_data:
+        raise InvalidRequest(f"a message is not valid {encoding}: it is cut short, or something follows it")
+    return message

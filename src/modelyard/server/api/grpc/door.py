@@ -1,0 +1,130 @@
+"""The gRPC door: V2 methods over ASGI. It converts, calls dispatch, converts back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from modelyard.errors import Cancelled, DeadlineExceeded, InvalidRequest, MethodNotImplemented, ModelyardError, TooLarge
+from modelyard.server.api.doorway.inflow import Inflow
+from modelyard.server.api.doorway.lifeline import Lifeline
+from modelyard.server.api.doorway.request_ids import PREFIX_HEADER, make_request_id
+from modelyard.server.api.doorway.types import Receive, Scope, Send
+from modelyard.server.api.grpc.answer import Answer
+from modelyard.server.api.grpc.compression import ACCEPTED_ENCODINGS
+from modelyard.server.api.grpc.framing import MAX_MESSAGE_BYTES
+from modelyard.server.api.grpc.metadata import ACCEPT_ENCODING, make_envelope, read_encoding, read_metadata
+from modelyard.server.api.grpc.requests import CardinalityViolated, Incomings, parse, read_only_message
+from modelyard.server.api.v2.call import Envelope, Incoming, Reply
+from modelyard.server.api.v2.dispatch import V2, log_failure
+from modelyard.wire.methods import SERVICE, Method, MethodKind
+from modelyard.wire.status import (
+    GRPC_DEADLINE_EXCEEDED,
+    GRPC_INTERNAL,
+    GRPC_RESOURCE_EXHAUSTED,
+    GRPC_UNIMPLEMENTED,
+)
+
+log = logging.getLogger(__name__)
+
+_TRANSPORT_CODES: dict[type[ModelyardError], int] = {
+    MethodNotImplemented: GRPC_UNIMPLEMENTED,
+    CardinalityViolated: GRPC_UNIMPLEMENTED,
+    DeadlineExceeded: GRPC_DEADLINE_EXCEEDED,
+    TooLarge: GRPC_RESOURCE_EXHAUSTED,
+    InvalidRequest: GRPC_INTERNAL,
+}
+"""Errors of the transport. Errors of the application are V2 statuses in messages, and the call is OK."""
+
+
+class GrpcDoor:
+    """Answers requests whose content type is gRPC's.
+
+    Args:
+        v2: The methods.
+        max_message_bytes: The largest request message.
+    """
+
+    def __init__(self, v2: V2, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+        self._v2 = v2
+        self._max_message_bytes = max_message_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        metadata = read_metadata(scope["headers"])
+        request_id = make_request_id(metadata.get(PREFIX_HEADER))
+        answer = Answer(send, request_id)
+        name = "-"
+        try:
+            method = self._find(scope["path"])
+            name = method.name
+            envelope = make_envelope(metadata, request_id)
+            await self._call(method, envelope, read_encoding(metadata), receive, answer)
+        except (Cancelled, OSError):
+            log.debug("request.cancelled method=%s request_id=%s", name, request_id)
+        except ModelyardError as error:
+            log_failure(name, request_id, None, error)
+            await answer.finish(_TRANSPORT_CODES.get(type(error), GRPC_INTERNAL), error.message)
+        except Exception:
+            log.exception("request.crashed method=%s request_id=%s", name, request_id)
+            await answer.finish(GRPC_INTERNAL, f"a fault of the server, request id {request_id}")
+
+    def _find(self, path: str) -> Method:
+        service, _, name = path.removeprefix("/").rpartition("/")
+        if service != SERVICE:
+            raise MethodNotImplemented(f"there is no service {service!r} here, only {SERVICE}")
+        return self._v2.find(name)
+
+    async def _call(self, method: Method, envelope: Envelope, encoding: str, receive: Receive, answer: Answer) -> None:
+        if encoding not in ACCEPTED_ENCODINGS:
+            text = f"grpc-encoding {encoding!r} is not supported"
+            return await answer.finish(GRPC_UNIMPLEMENTED, text, [ACCEPT_ENCODING])
+        with Lifeline(envelope.deadline) as lifeline:
+            if method.is_client_streaming:
+                return await self._stream_both(method, envelope, encoding, receive, answer, lifeline)
+            first = await receive()
+            if first.get("more_body"):
+                refusal = await self._v2.admit(method.name, envelope)
+                if refusal is not None:
+                    return await answer.only(_serialise(refusal))
+            payload = await read_only_message(first, receive, encoding, self._max_message_bytes)
+            incoming = Incoming(parse(method, payload), payload)
+            lifeline.watch(receive)
+            if method.kind is MethodKind.UNARY_UNARY:
+                reply = await self._v2.unary(method.name, incoming, envelope)
+                return await answer.only(_serialise(reply))
+            await self._send_all(self._v2.stream(method.name, _one(incoming), envelope), answer)
+            return await answer.finish()
+
+    async def _stream_both(
+        self,
+        method: Method,
+        envelope: Envelope,
+        encoding: str,
+        receive: Receive,
+        answer: Answer,
+        lifeline: Lifeline,
+    ) -> None:
+        inflow = Inflow(receive, lifeline)
+        incomings = Incomings(method, inflow, encoding, self._max_message_bytes)
+        inflow.start()
+        try:
+            await self._send_all(self._v2.stream(method.name, incomings, envelope), answer)
+        finally:
+            await inflow.close()
+        if incomings.error is not None:
+            raise incomings.error
+        await answer.finish()
+
+    async def _send_all(self, replies: AsyncGenerator[Reply, None], answer: Answer) -> None:
+        async with aclosing(replies):
+            async for reply in replies:
+                await answer.message(_serialise(reply))
+
+
+async def _one(incoming: Incoming) -> AsyncIterator[Incoming]:
+    yield incoming
+
+
+def _serialise(reply: Reply) -> bytes:
+    return reply if isinstance(reply, bytes) else reply.SerializeToString()

@@ -1,0 +1,94 @@
+"""The messages of a gRPC request: exactly one, or as many as the client sends."""
+
+from __future__ import annotations
+
+from modelyard.errors import Cancelled, InvalidRequest, ModelyardError
+from modelyard.server.api.doorway.inflow import Inflow
+from modelyard.server.api.doorway.types import Event, Receive
+from modelyard.server.api.grpc.framing import PREFIX, MessageReader
+from modelyard.server.api.v2.call import Incoming
+from modelyard.wire.messages import DecodeError, Message
+from modelyard.wire.methods import Method
+
+
+class CardinalityViolated(InvalidRequest):
+    """A method that takes one message was sent none, or more."""
+
+
+def parse(method: Method, payload: bytes) -> Message:
+    """The request message; raises `InvalidRequest`."""
+    try:
+        return method.request_type.FromString(payload)
+    except DecodeError:
+        raise InvalidRequest(f"the request message is not a {method.request_type.DESCRIPTOR.full_name}") from None
+
+
+async def read_only_message(first: Event, receive: Receive, encoding: str, max_bytes: int) -> bytes:
+    """The one message of a request, whose end is waited for.
+
+    Raises:
+        CardinalityViolated: there is none, or a second one.
+        TooLarge, InvalidRequest: as `MessageReader.take`; the body ends inside a message.
+        Cancelled: the caller went away.
+    """
+    body = first.get("body", b"")
+    if _is_plain(body, max_bytes) and not first.get("more_body"):
+        return bytes(body[PREFIX.size :])
+    reader = MessageReader(encoding, max_bytes)
+    message: bytes | None = None
+    event = first
+    while True:
+        if event["type"] == "http.disconnect":
+            raise Cancelled("the caller went away")
+        reader.feed(event.get("body", b""))
+        while (found := reader.take()) is not None:
+            if message is not None:
+                raise CardinalityViolated("the method takes one request message; there are more")
+            message = found
+        if not event.get("more_body"):
+            break
+        event = await receive()
+    if not reader.is_between_messages:
+        raise InvalidRequest("the request ended inside a message")
+    if message is None:
+        raise CardinalityViolated("the method takes one request message; there is none")
+    return message
+
+
+def _is_plain(body: bytes, max_bytes: int) -> bool:
+    """Is it one whole uncompressed message? Nearly all requests are."""
+    size = len(body) - PREFIX.size
+    return 0 <= size <= max_bytes and body[0] == 0 and int.from_bytes(body[1:5], "big") == size
+
+
+class Incomings:
+    """The messages of a request stream, read when they are asked for. `error` keeps what is wrong with the stream."""
+
+    def __init__(self, method: Method, inflow: Inflow, encoding: str, max_bytes: int) -> None:
+        self._method = method
+        self._inflow = inflow
+        self._reader = MessageReader(encoding, max_bytes)
+        self.error: ModelyardError | None = None
+
+    def __aiter__(self) -> Incomings:
+        return self
+
+    async def __anext__(self) -> Incoming:
+        try:
+            payload = await self._read()
+            if payload is None:
+                raise StopAsyncIteration
+            return Incoming(parse(self._method, payload), payload)
+        except ModelyardError as error:
+            self.error = error
+            raise
+
+    async def _read(self) -> bytes | None:
+        while (payload := self._reader.take()) is None:
+            chunk = await self._inflow.read()
+            if not chunk:
+                if self._reader.is_between_messages:
+                    return None
+                raise InvalidRequest("the request ended inside a message")
+            self._reader.feed(chunk)
+        return payload

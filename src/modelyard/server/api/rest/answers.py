@@ -1,0 +1,59 @@
+"""HTTP answers of the REST door: always JSON with a V2 status, always with the request's id."""
+
+from __future__ import annotations
+
+from modelyard.errors import ModelyardError
+from modelyard.server.api.doorway.request_ids import ANSWER_HEADER, make_request_id
+from modelyard.server.api.doorway.types import Headers, Send
+from modelyard.server.api.rest.render import render
+from modelyard.wire.messages import BaseResponse, Status, StatusCode
+from modelyard.wire.status import codes_of, status_of
+
+JSON_TYPE = b"application/json"
+_V2_CODES = {404: StatusCode.CONN_DOES_NOT_EXIST}
+
+
+async def send_body(
+    send: Send,
+    status: int,
+    body: bytes,
+    request_id: str,
+    *,
+    headers: Headers | None = None,
+    content_type: bytes = JSON_TYPE,
+    is_head: bool = False,
+) -> None:
+    """A whole answer; without its body where the request was a HEAD."""
+    start = [
+        (b"content-type", content_type),
+        (b"content-length", b"%d" % len(body)),
+        (ANSWER_HEADER, request_id.encode("ascii")),
+        (b"x-content-type-options", b"nosniff"),
+        *(headers or ()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.body", "body": b"" if is_head else body})
+
+
+async def send_failure(
+    send: Send, error: ModelyardError, request_id: str, *, headers: Headers | None = None, is_head: bool = False
+) -> None:
+    """An error's V2 status under its HTTP status."""
+    body = render(BaseResponse(status=status_of(error, request_id=request_id)))
+    await send_body(send, codes_of(error).http, body, request_id, headers=headers, is_head=is_head)
+
+
+async def send_error(
+    send: Send,
+    status: int,
+    description: str,
+    *,
+    request_id: str = "",
+    headers: Headers | None = None,
+    is_head: bool = False,
+) -> None:
+    """An error of HTTP itself, such as 404 and 405, which none of our classes tells."""
+    request_id = request_id or make_request_id(None)
+    code = _V2_CODES.get(status, StatusCode.CONN_BAD_REQUEST_FORMAT)
+    told = Status(code=code, description=description, req_id=request_id)
+    await send_body(send, status, render(BaseResponse(status=told)), request_id, headers=headers, is_head=is_head)

@@ -1,0 +1,117 @@
+"""The REST door: V2 methods as JSON over HTTP. It converts, calls dispatch, converts back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+
+from modelyard.errors import Cancelled, InternalError, ModelyardError
+from modelyard.server.api.doorway.inflow import Inflow
+from modelyard.server.api.doorway.lifeline import Lifeline
+from modelyard.server.api.doorway.types import Receive, Scope, Send
+from modelyard.server.api.rest import requests
+from modelyard.server.api.rest.plain import PATHS, PlainPages
+from modelyard.server.api.rest.routes import Match, Routes
+from modelyard.server.api.rest.visit import Visit
+from modelyard.server.api.v2.call import Envelope, Incoming
+from modelyard.server.api.v2.dispatch import V2
+from modelyard.wire.messages import PostModelOutputsRequest
+from modelyard.wire.methods import Method, load_methods
+
+log = logging.getLogger(__name__)
+TOLD_PATH_CHARS = 200
+
+
+class RestDoor:
+    """Answers plain HTTP.
+
+    Args:
+        v2: The methods.
+        is_ready: What `GET /readyz` tells.
+    """
+
+    def __init__(self, v2: V2, *, is_ready: Callable[[], bool]) -> None:
+        self._v2 = v2
+        self._routes = Routes(load_methods().values(), v2.handled)
+        self._pages = PlainPages(is_ready)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        visit = Visit(scope, receive, send)
+        try:
+            await self._answer(visit)
+        except (Cancelled, OSError):
+            log.debug("request.cancelled method=%s request_id=%s", visit.name, visit.request_id)
+        except ModelyardError as error:
+            await visit.fail(error)
+        except Exception:
+            log.exception("request.crashed method=%s request_id=%s", visit.name, visit.request_id)
+            hint = f"its log has it under request id {visit.request_id}"
+            await visit.fail(InternalError("a fault of the server", hint=hint))
+
+    async def _answer(self, visit: Visit) -> None:
+        if visit.scope["path"] in PATHS:
+            await self._pages.answer(visit)
+            return
+        segments = requests.split_path(visit.scope)
+        match = self._routes.match(visit.verb, segments)
+        if match is None:
+            await self._turn_away(visit, segments)
+            return
+        visit.name = match.route.method.name
+        self._v2.find(visit.name)
+        if visit.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            await visit.refuse(415, "a compressed request body is not supported")
+            return
+        envelope = visit.make_envelope()
+        with Lifeline(envelope.deadline) as lifeline:
+            if match.route.method.is_client_streaming:
+                await self._stream_both(visit, match, envelope, lifeline)
+            else:
+                await self._take_one(visit, match, envelope, lifeline)
+
+    async def _turn_away(self, visit: Visit, segments: list[str]) -> None:
+        verbs = self._routes.verbs(segments)
+        path = visit.scope["path"][:TOLD_PATH_CHARS]
+        if not verbs:
+            await visit.refuse(404, f"there is nothing at {path}")
+            return
+        allow = ", ".join([*verbs, "HEAD"] if "GET" in verbs else verbs)
+        text = f"{visit.verb} is not allowed at {path}; allowed: {allow}"
+        await visit.refuse(405, text, [(b"allow", allow.encode("ascii"))])
+
+    async def _take_one(self, visit: Visit, match: Match, envelope: Envelope, lifeline: Lifeline) -> None:
+        """A method that takes one message."""
+        method = match.route.method
+        first = await visit.receive()
+        if first.get("more_body"):
+            refusal = await self._v2.admit(method.name, envelope)
+            if refusal is not None:
+                await visit.reply(method, refusal)
+                return
+        body = await requests.read_body(first, visit.receive, _body_limit(method))
+        incoming = Incoming(requests.make_message(match, visit.scope["query_string"], body))
+        lifeline.watch(visit.receive)
+        if method.is_server_streaming:
+            await visit.stream(method, self._v2.stream(method.name, _one(incoming), envelope))
+        else:
+            await visit.reply(method, await self._v2.unary(method.name, incoming, envelope))
+
+    async def _stream_both(self, visit: Visit, match: Match, envelope: Envelope, lifeline: Lifeline) -> None:
+        """A method that takes many messages: newline-delimited JSON, in and out at the same time."""
+        method = match.route.method
+        inflow = Inflow(visit.receive, lifeline)
+        inflow.start()
+        try:
+            lines = requests.read_lines(match, inflow)
+            await visit.stream(method, self._v2.stream(method.name, lines, envelope))
+        finally:
+            await inflow.close()
+
+
+def _body_limit(method: Method) -> int:
+    is_predict = method.request_type is PostModelOutputsRequest
+    return requests.MAX_PREDICT_BODY_BYTES if is_predict else requests.MAX_BODY_BYTES
+
+
+async def _one(incoming: Incoming) -> AsyncIterator[Incoming]:
+    yield incoming

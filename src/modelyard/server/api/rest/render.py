@@ -1,0 +1,116 @@
+"""Response messages as JSON: field names as in the contract, enums as numbers, bytes as base64, 64 bits as texts.
+
+Predictions go a quick way: bytes reach the encoder as they are, and it makes the base64. Tests hold it to what
+`json_format` says.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import msgspec
+from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from modelyard.server.api.rest.fields import is_map, is_repeated, is_well_known
+from modelyard.server.api.v2.call import Reply
+from modelyard.wire.messages import Message, MultiOutputResponse
+from modelyard.wire.methods import Method
+
+FLOAT32 = struct.Struct("<f")
+_F = FieldDescriptor
+_WIDE = frozenset({_F.TYPE_INT64, _F.TYPE_UINT64, _F.TYPE_SINT64, _F.TYPE_FIXED64, _F.TYPE_SFIXED64})
+
+
+def render(message: Message) -> bytes:
+    """The message as JSON."""
+    if isinstance(message, MultiOutputResponse):
+        return msgspec.json.encode(render_quickly(message))
+    return msgspec.json.encode(_render_by_protobuf(message))
+
+
+def parse_reply(method: Method, reply: Reply) -> Any:
+    """The response message of a reply, which may be serialised."""
+    return method.response_type.FromString(reply) if isinstance(reply, bytes) else reply
+
+
+def render_quickly(message: Any) -> dict[str, Any]:
+    """The JSON object of the message, in which bytes are still bytes."""
+    return {field.name: _writer_of(field)(value) for field, value in message.ListFields()}
+
+
+def _render_by_protobuf(message: Any) -> Any:
+    return json_format.MessageToDict(message, preserving_proto_field_name=True, use_integers_for_enums=True)
+
+
+_WRITERS: dict[Descriptor | None, dict[int, Callable[[Any], Any]]] = {}
+
+
+def _writer_of(field: FieldDescriptor) -> Callable[[Any], Any]:
+    writers = _WRITERS.setdefault(field.containing_type, {})
+    writer = writers.get(field.number)
+    if writer is None:
+        writer = writers[field.number] = _make_writer(field)
+    return writer
+
+
+def _make_writer(field: FieldDescriptor) -> Callable[[Any], Any]:
+    if is_map(field):
+        assert field.message_type is not None
+        write_value = _make_single_writer(field.message_type.fields_by_name["value"])
+        return lambda items: {_write_key(key): write_value(value) for key, value in items.items()}
+    write = _make_single_writer(field)
+    if not is_repeated(field):
+        return write
+    return lambda values: [write(value) for value in values]
+
+
+def _make_single_writer(field: FieldDescriptor) -> Callable[[Any], Any]:
+    if is_well_known(field):
+        return _render_by_protobuf
+    if field.message_type is not None:
+        return render_quickly
+    if field.type in _WIDE:
+        return str
+    if field.type == _F.TYPE_FLOAT:
+        return _write_float32
+    if field.type == _F.TYPE_DOUBLE:
+        return _write_float64
+    return _same
+
+
+def _write_key(key: object) -> str:
+    return str(key).lower() if isinstance(key, bool) else str(key)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _write_float64(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+@cache
+def _digits() -> tuple[str, ...]:
+    return tuple(f"{{:.{digits}g}}" for digits in range(6, 9))
+
+
+def _write_float32(value: float) -> float | str:
+    """The shortest number that is the same float of 32 bits."""
+    if not math.isfinite(value):
+        return _write_float64(value)
+    for digits in _digits():
+        short = float(digits.format(value))
+        try:
+            if FLOAT32.unpack(FLOAT32.pack(short))[0] == value:
+                return short
+        except OverflowError:
+            continue
+    return float(f"{value:.9g}")

@@ -1,0 +1,123 @@
+"""A REST request as V2 messages: from the body, the query and the path, or from a line of a stream each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from urllib.parse import unquote
+
+from modelyard.errors import Cancelled, InvalidRequest, TooLarge
+from modelyard.server.api.doorway.inflow import Inflow
+from modelyard.server.api.doorway.types import Event, Headers, Receive, Scope
+from modelyard.server.api.rest.fill import fill
+from modelyard.server.api.rest.json_text import read_object
+from modelyard.server.api.rest.query import fill_from_query, set_field
+from modelyard.server.api.rest.routes import Match
+from modelyard.server.api.v2.call import Incoming
+from modelyard.wire.messages import Message
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+MAX_PREDICT_BODY_BYTES = 192 * 1024 * 1024
+"""Base64 of 128 MiB, and room; also the longest line of a stream."""
+TIMEOUT_HEADER = b"request-timeout"
+"""Seconds that the caller waits, such as `2.5`: what `grpc-timeout` is to gRPC."""
+MAX_TIMEOUT_S = 1e8
+WHOLE = "*"
+
+
+def split_path(scope: Scope) -> list[str]:
+    """The path's segments, decoded one by one: an encoded slash stays inside its segment."""
+    raw = scope.get("raw_path")
+    path = raw.partition(b"?")[0].decode("latin-1") if raw else scope["path"]
+    try:
+        return [unquote(segment, errors="strict") for segment in path.removeprefix("/").split("/")]
+    except UnicodeDecodeError:
+        raise InvalidRequest("the path is not UTF-8") from None
+
+
+def read_deadline(value: bytes | None) -> float | None:
+    """A `time.monotonic()` value of a `request-timeout` header; raises `InvalidRequest`."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= MAX_TIMEOUT_S:
+        raise InvalidRequest(f"request-timeout {value.decode('latin-1')!r} is not a number of seconds")
+    return time.monotonic() + seconds
+
+
+async def read_body(first: Event, receive: Receive, max_bytes: int) -> bytes:
+    """The whole body; raises `TooLarge` and `Cancelled`."""
+    chunks = []
+    size = 0
+    event = first
+    while True:
+        if event["type"] == "http.disconnect":
+            raise Cancelled("the caller went away")
+        chunk = event.get("body", b"")
+        size += len(chunk)
+        if size > max_bytes:
+            raise TooLarge(f"the request body is larger than {max_bytes} bytes")
+        chunks.append(chunk)
+        if not event.get("more_body"):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        event = await receive()
+
+
+def make_message(match: Match, query: bytes, body: bytes) -> Message:
+    """The request message. What the path says wins over the body and the query."""
+    message = match.route.method.request_type()
+    where = match.route.binding.body
+    if where and body:
+        value = read_object(body)
+        fill(message if where == WHOLE else getattr(message, where), value)
+    if query and where != WHOLE:
+        fill_from_query(message, query)
+    fill_from_path(message, match)
+    return message
+
+
+def fill_from_path(message: Message, match: Match) -> None:
+    """Set what the path's variables name."""
+    for name, value in zip(match.route.variables, match.values, strict=True):
+        set_field(message, name, [value])
+
+
+async def read_lines(match: Match, inflow: Inflow) -> AsyncIterator[Incoming]:
+    """A message for each line of newline-delimited JSON, as they come; empty lines are left out."""
+    number = 0
+    async for line in _split_lines(inflow):
+        if not line.strip():
+            continue
+        number += 1
+        message = match.route.method.request_type()
+        fill(message, read_object(line, what=f"message {number} of the stream"))
+        fill_from_path(message, match)
+        yield Incoming(message)
+
+
+async def _split_lines(inflow: Inflow) -> AsyncIterator[bytes]:
+    pieces: list[bytes] = []
+    size = 0
+    while chunk := await inflow.read():
+        *whole, rest = chunk.split(b"\n")
+        for line in whole:
+            yield b"".join((*pieces, line))
+            pieces, size = [], 0
+        pieces.append(rest)
+        size += len(rest)
+        if size > MAX_PREDICT_BODY_BYTES:
+            raise TooLarge(f"a line of the stream is longer than {MAX_PREDICT_BODY_BYTES} bytes")
+    if pieces:
+        yield b"".join(pieces)
+
+
+def find_header(headers: Headers, name: bytes) -> bytes | None:
+    """The value of a header; the last one where it is repeated."""
+    found = None
+    for key, value in headers:
+        if key == name:
+            found = value
+    return found

@@ -1,0 +1,62 @@
+"""A stream of responses over HTTP: server-sent events where the client asks for them, else a line of JSON each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from modelyard.errors import ModelyardError
+from modelyard.server.api.doorway.request_ids import ANSWER_HEADER
+from modelyard.server.api.doorway.types import Send
+from modelyard.server.api.rest.render import parse_reply, render
+from modelyard.server.api.v2.call import Reply
+from modelyard.wire.messages import BaseResponse
+from modelyard.wire.methods import Method
+from modelyard.wire.status import http_status_of, status_of
+
+EVENT_STREAM = b"text/event-stream"
+LINES = b"application/x-ndjson"
+
+
+class StreamAnswer:
+    """Sends each message as it comes. The HTTP status is the first message's."""
+
+    def __init__(self, send: Send, request_id: str, accept: bytes | None) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._is_events = EVENT_STREAM in (accept or b"").lower()
+        self.has_started = False
+
+    async def send_all(self, method: Method, replies: AsyncGenerator[Reply, None]) -> None:
+        """Send the whole stream."""
+        async with aclosing(replies):
+            async for reply in replies:
+                message = parse_reply(method, reply)
+                await self._start(http_status_of(message.status.code))
+                await self._write(render(message))
+        await self._start(200)
+        await self._end()
+
+    async def end_with(self, error: ModelyardError) -> None:
+        """End a stream that has started: the error's status is its last message."""
+        await self._write(render(BaseResponse(status=status_of(error, request_id=self._request_id))))
+        await self._end()
+
+    async def _start(self, status: int) -> None:
+        if self.has_started:
+            return
+        self.has_started = True
+        headers = [
+            (b"content-type", EVENT_STREAM if self._is_events else LINES),
+            (b"cache-control", b"no-store"),
+            (ANSWER_HEADER, self._request_id.encode("ascii")),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def _write(self, body: bytes) -> None:
+        framed = b"data: " + body + b"\n\n" if self._is_events else body + b"\n"
+        await self._send({"type": "http.response.body", "body": framed, "more_body": True})
+
+    async def _end(self) -> None:
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})

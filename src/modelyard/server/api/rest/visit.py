@@ -1,0 +1,69 @@
+"""One request at the REST door: what came, and how to answer it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from modelyard.errors import ModelyardError
+from modelyard.server.api.doorway.request_ids import PREFIX_HEADER, make_request_id
+from modelyard.server.api.doorway.types import Headers, Receive, Scope, Send
+from modelyard.server.api.rest.answers import send_body, send_error, send_failure
+from modelyard.server.api.rest.render import parse_reply, render
+from modelyard.server.api.rest.requests import TIMEOUT_HEADER, read_deadline
+from modelyard.server.api.rest.streams import StreamAnswer
+from modelyard.server.api.v2.call import Envelope, Reply
+from modelyard.server.api.v2.dispatch import log_failure
+from modelyard.wire.methods import Method
+from modelyard.wire.status import http_status_of
+
+WANTED = frozenset({b"authorization", b"accept", b"content-encoding", TIMEOUT_HEADER, PREFIX_HEADER})
+
+
+class Visit:
+    """From the first header to the last byte of the answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.headers = {name: value for name, value in scope["headers"] if name in WANTED}
+        self.request_id = make_request_id(self.headers.get(PREFIX_HEADER))
+        self.is_head = scope["method"] == "HEAD"
+        self.verb = "GET" if self.is_head else str(scope["method"])
+        self.name = "-"
+        self._send = send
+        self._stream = StreamAnswer(send, self.request_id, self.headers.get(b"accept"))
+
+    def make_envelope(self) -> Envelope:
+        """What dispatch needs; raises `InvalidRequest` for a wrong timeout."""
+        authorization = self.headers.get(b"authorization")
+        return Envelope(
+            authorization=None if authorization is None else authorization.decode("latin-1"),
+            request_id=self.request_id,
+            deadline=read_deadline(self.headers.get(TIMEOUT_HEADER)),
+        )
+
+    async def reply(self, method: Method, reply: Reply) -> None:
+        """Send a response message under the HTTP status that its V2 status stands for."""
+        message = parse_reply(method, reply)
+        status = http_status_of(message.status.code)
+        await send_body(self._send, status, render(message), self.request_id, is_head=self.is_head)
+
+    async def stream(self, method: Method, replies: AsyncGenerator[Reply, None]) -> None:
+        """Send response messages as they come."""
+        await self._stream.send_all(method, replies)
+
+    async def fail(self, error: ModelyardError) -> None:
+        """Answer an error; inside a stream, as its last message."""
+        log_failure(self.name, self.request_id, None, error)
+        if self._stream.has_started:
+            await self._stream.end_with(error)
+        else:
+            await send_failure(self._send, error, self.request_id, is_head=self.is_head)
+
+    async def refuse(self, status: int, text: str, headers: Headers | None = None) -> None:
+        """Answer an error of HTTP itself."""
+        await send_error(self._send, status, text, request_id=self.request_id, headers=headers, is_head=self.is_head)
+
+    async def page(self, status: int, body: bytes) -> None:
+        """Answer with a page that is no V2 message."""
+        await send_body(self._send, status, body, self.request_id, is_head=self.is_head)

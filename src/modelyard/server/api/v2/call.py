@@ -1,0 +1,58 @@
+"""What a handler of a V2 method is given, and what it gives back: the contract between the doors and the nouns."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from modelyard.server.records import Caller
+from modelyard.wire.messages import Message
+from modelyard.wire.methods import Method
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Envelope:
+    """What a door knows of a request besides its message."""
+
+    authorization: str | None
+    """The `authorization` header as it came: `Key TOKEN` or `Bearer TOKEN`."""
+    request_id: str
+    deadline: float | None
+    """A `time.monotonic()` value; None: the caller waits."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One request that passed the checks: who calls what, in which app."""
+
+    method: Method
+    caller: Caller | None
+    """None only for methods that need no token."""
+    request_id: str
+    deadline: float | None
+    """A `time.monotonic()` value; None: the caller waits."""
+    user_id: str
+    """Resolved: `me` and empty are the caller's id. Empty only where there is no caller."""
+    app_id: str
+    """As the message says; may be empty where the method works on a user."""
+    raw: bytes | None
+    """The (first) request message as it came, where the door got it serialised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One request message; `raw` is the same message serialised, where the door got it so."""
+
+    message: Message
+    raw: bytes | None = None
+
+
+Reply: TypeAlias = Message | bytes
+"""A response message, or one that is serialised already and passes untouched."""
+
+UnaryHandler: TypeAlias = Callable[[Call, Any], Awaitable[Reply]]
+ServerStreamHandler: TypeAlias = Callable[[Call, Any], AsyncIterator[Reply]]
+BidiHandler: TypeAlias = Callable[[Call, AsyncIterator[Incoming]], AsyncIterator[Reply]]
+Handler: TypeAlias = UnaryHandler | ServerStreamHandler | BidiHandler
+"""Which of the three is given by the method's kind. The request is a message of the method's request type."""

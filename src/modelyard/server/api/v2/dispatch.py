@@ -1,0 +1,175 @@
+"""The one choke point: every request of every door passes here on its way to a handler.
+
+method known? -> handler there? -> token -> kind and scopes -> user and app -> handler
+
+Errors become the method's response message with a V2 status: clients read application errors from there, not from the
+transport. Only `MethodNotImplemented` is raised, by `find`, which doors call first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import Any, cast
+
+from modelyard.errors import InternalError, InvalidRequest, MethodNotImplemented, ModelyardError, UploadIncomplete
+from modelyard.server.api.access import Access
+from modelyard.server.api.v2.call import Call, Envelope, Handler, Incoming, Reply
+from modelyard.server.api.v2.scope import AppNames, names_of
+from modelyard.server.records import Caller
+from modelyard.wire.messages import Message
+from modelyard.wire.methods import AuthKind, Method, load_methods
+from modelyard.wire.status import SUCCESS, codes_of, status_of
+
+log = logging.getLogger(__name__)
+
+
+class V2:
+    """The V2 methods, behind their checks."""
+
+    def __init__(self, access: Access, handlers: Mapping[str, Handler]) -> None:
+        unknown = handlers.keys() - load_methods().keys()
+        if unknown:
+            raise InternalError(f"handlers for methods that the descriptor does not have: {sorted(unknown)}")
+        self._access = access
+        self._handlers = dict(handlers)
+
+    @property
+    def handled(self) -> frozenset[str]:
+        """Names of the methods that have a handler."""
+        return frozenset(self._handlers)
+
+    def find(self, name: str) -> Method:
+        """The method; raises `MethodNotImplemented` where it is unknown or has no handler here."""
+        if name not in self._handlers:
+            known = "is not implemented by this server" if name in load_methods() else "is not a method of the V2 API"
+            raise MethodNotImplemented(f"{name} {known}")
+        return load_methods()[name]
+
+    async def admit(self, name: str, envelope: Envelope) -> Reply | None:
+        """Look at the token alone, before a large body is read: None where it is good, else the answer."""
+        method = self.find(name)
+        try:
+            await self._authenticate(method, envelope)
+        except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
+            return _failure(method, envelope, None, error)
+        return None
+
+    async def unary(self, name: str, incoming: Incoming, envelope: Envelope) -> Reply:
+        """Answer a method where the client sends one message and gets one."""
+        method = self.find(name)
+        caller = None
+        try:
+            caller = await self._authenticate(method, envelope)
+            call = self._authorize(method, caller, incoming, envelope)
+            handler = cast("Any", self._handlers[name])
+            return _complete(await handler(call, incoming.message), envelope)
+        except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
+            return _failure(method, envelope, caller, error)
+
+    async def stream(
+        self, name: str, incomings: AsyncIterator[Incoming], envelope: Envelope
+    ) -> AsyncGenerator[Reply, None]:
+        """Answer a method where either side streams. After an error: its status as the last message, then the end."""
+        method = self.find(name)
+        caller = None
+        try:
+            caller = await self._authenticate(method, envelope)
+            async with aclosing(self._open(method, caller, incomings, envelope)) as replies:
+                async for reply in replies:
+                    yield _complete(reply, envelope)
+        except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
+            yield _failure(method, envelope, caller, error)
+
+    async def _open(
+        self, method: Method, caller: Caller | None, incomings: AsyncIterator[Incoming], envelope: Envelope
+    ) -> AsyncGenerator[Reply, None]:
+        """Take the first message, check it, and pass on what the handler answers."""
+        first = await anext(incomings, None)
+        if first is None:
+            raise _empty_stream(method)
+        call = self._authorize(method, caller, first, envelope)
+        handler = cast("Any", self._handlers[method.name])
+        request = _guarded(call, first, incomings) if method.is_client_streaming else first.message
+        replies = handler(call, request)
+        try:
+            async for reply in replies:
+                yield reply
+        finally:
+            if hasattr(replies, "aclose"):
+                await replies.aclose()
+
+    async def _authenticate(self, method: Method, envelope: Envelope) -> Caller | None:
+        if method.auth is AuthKind.NONE:
+            return None
+        return await self._access.authenticate(envelope.authorization)
+
+    def _authorize(self, method: Method, caller: Caller | None, first: Incoming, envelope: Envelope) -> Call:
+        user_id, app_id = names_of(first.message)
+        if caller is not None:
+            key = self._access.authorize(caller, method, user_id, app_id)
+            user_id, app_id = key.user_id, key.app_id
+        return Call(
+            method=method,
+            caller=caller,
+            request_id=envelope.request_id,
+            deadline=envelope.deadline,
+            user_id=user_id,
+            app_id=app_id,
+            raw=first.raw,
+        )
+
+
+async def _guarded(call: Call, first: Incoming, incomings: AsyncIterator[Incoming]) -> AsyncIterator[Incoming]:
+    """The stream's messages; one that names another user or app than the first ends it."""
+    names = AppNames(call.user_id, call.app_id)
+    yield first
+    async for incoming in incomings:
+        if not names.includes(names_of(incoming.message)):
+            raise InvalidRequest(
+                f"a later message of the stream names another user or app than the first ({names})",
+                hint="one stream works in one app: open another stream",
+            )
+        yield incoming
+
+
+def _empty_stream(method: Method) -> ModelyardError:
+    if method.name.endswith("Upload"):
+        return UploadIncomplete("the upload stream ended before its first message, upload_config")
+    return InvalidRequest(f"the request stream of {method.name} ended before its first message")
+
+
+def _complete(reply: Reply, envelope: Envelope) -> Reply:
+    """Fill in what a handler may leave out: the status of success and the request's id."""
+    if isinstance(reply, bytes):
+        return reply
+    status = cast("Any", reply).status
+    if not status.code:
+        status.code = SUCCESS
+        status.description = status.description or "Ok"
+    if not status.req_id:
+        status.req_id = envelope.request_id
+    return reply
+
+
+def _failure(method: Method, envelope: Envelope, caller: Caller | None, error: Exception) -> Message:
+    """Log the failure and make its answer. Faults of ours keep their insides to the log."""
+    if not isinstance(error, ModelyardError):
+        log.error("request.crashed method=%s request_id=%s", method.name, envelope.request_id, exc_info=error)
+        error = InternalError("a fault of the server", hint=f"its log has it under request id {envelope.request_id}")
+    log_failure(method.name, envelope.request_id, caller, error)
+    response_type = cast("Any", method.response_type)
+    return cast("Message", response_type(status=status_of(error, request_id=envelope.request_id)))
+
+
+def log_failure(method: str, request_id: str, caller: Caller | None, error: ModelyardError) -> None:
+    """One line for a failed request: no payload, no token, no text that the caller chose."""
+    log.info(
+        "request.failed method=%s request_id=%s user=%s code=%d error=%s",
+        method,
+        request_id,
+        caller.user_id if caller else "-",
+        codes_of(error).v2,
+        type(error).__name__,
+    )

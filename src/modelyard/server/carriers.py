@@ -1,0 +1,166 @@
+"""What carries the ASGI application on the network. The only file that names a server; each one is a class here."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+from h2corn import Config, RequestPolicy, Server
+
+from modelyard.errors import InvalidRequest
+
+log = logging.getLogger(__name__)
+
+HEADER_BYTES = 16 * 1024
+STREAMS_PER_CONNECTION = 128
+CONNECTIONS = 1024
+BODY_IDLE_S = 120.0
+"""A plain HTTP body that says nothing for so long is given up. gRPC streams and REST streams may be silent."""
+STALL_S = 600.0
+"""A client that does not take bytes which wait for it is given up after so long. Silent calls have none waiting."""
+KEEP_ALIVE_S = 300.0
+DRAIN_LIMIT_S = 24 * 3600.0
+"""The server's own limit of a graceful stop. Ours is `stop(grace_s)`, which cancels what is left."""
+WINDOW_BYTES = 8 * 1024 * 1024
+FRAME_BYTES = 256 * 1024
+STREAM_PATHS = ("/v2/models/outputs/stream", "/v2/models/versions/upload")
+CANCEL_S = 5.0
+
+
+class Carrier(Protocol):
+    """Serves one application on one address. Signals are the caller's."""
+
+    async def start(self, app: Any) -> str:
+        """Bind, start up, and return the address really bound: `http://127.0.0.1:8080`. Raises `InvalidRequest` where
+        the address cannot be had."""
+        ...
+
+    async def stop(self, grace_s: float) -> None:
+        """Accept nothing more, let requests in flight run for up to `grace_s` seconds, cancel the rest. Idempotent."""
+        ...
+
+
+class H2CornCarrier:
+    """HTTP/1.1, HTTP/2 and gRPC on one port by h2corn, inside this process and event loop.
+
+    Args:
+        host: Address to listen on.
+        port: 0 takes a free one.
+        certfile: PEM certificate chain; with `keyfile`, the port speaks TLS.
+        keyfile: PEM private key.
+    """
+
+    def __init__(
+        self, *, host: str = "127.0.0.1", port: int = 0, certfile: Path | None = None, keyfile: Path | None = None
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._certfile = certfile
+        self._keyfile = keyfile
+        self._server: Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._requests: set[asyncio.Task[Any]] = set()
+
+    async def start(self, app: Any) -> str:
+        """See `Carrier`."""
+        server = Server(self._track(app), self._make_config())
+        self._server = server
+        self._serving = asyncio.create_task(server.serve(), name="carrier")
+        try:
+            await server.wait_started()
+        except Exception as error:
+            await asyncio.gather(self._serving, return_exceptions=True)
+            self._serving = None
+            raise self._explain(error) from error
+        scheme = "https" if self._certfile else "http"
+        return f"{scheme}://{server.addresses[0]}"
+
+    async def stop(self, grace_s: float) -> None:
+        """See `Carrier`."""
+        serving, self._serving = self._serving, None
+        if self._server is None or serving is None:
+            return
+        self._server.shutdown()
+        done, _ = await asyncio.wait({serving}, timeout=grace_s)
+        if not done:
+            log.warning("carrier.cut requests=%d grace_s=%s", len(self._requests), grace_s)
+            for task in list(self._requests):
+                task.cancel()
+            done, _ = await asyncio.wait({serving}, timeout=CANCEL_S)
+        if not done:
+            serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+    def _track(self, app: Any) -> Any:
+        """Know the tasks of the requests in flight, to cancel them when the grace is over."""
+        requests = self._requests
+
+        async def tracked(scope: Any, receive: Any, send: Any) -> None:
+            task = asyncio.current_task()
+            if scope["type"] != "lifespan" and task is not None:
+                requests.add(task)
+            try:
+                await app(scope, receive, send)
+            finally:
+                requests.discard(task)
+
+        return tracked
+
+    def _make_config(self) -> Config:
+        bind = f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+        silent = tuple(
+            RequestPolicy(
+                path=path,
+                max_request_body_size=0,
+                timeout_request_body_idle=0,
+                h2_timeout_response_stall=STALL_S,
+            )
+            for path in STREAM_PATHS
+        )
+        return Config(
+            bind=(bind,),
+            certfile=self._certfile,
+            keyfile=self._keyfile,
+            grpc=True,
+            access_log=False,
+            lifespan="on",
+            limit_connections=CONNECTIONS,
+            max_concurrent_streams=STREAMS_PER_CONNECTION,
+            limit_request_head_size=HEADER_BYTES,
+            limit_request_field_size=HEADER_BYTES,
+            limit_request_line=HEADER_BYTES,
+            h2_max_header_list_size=HEADER_BYTES,
+            h2_max_header_block_size=HEADER_BYTES,
+            h2_max_inbound_frame_size=FRAME_BYTES,
+            h2_initial_stream_window_size=WINDOW_BYTES,
+            h2_initial_connection_window_size=2 * WINDOW_BYTES,
+            max_request_body_size=0,  # the REST door has a limit a route
+            request_policies=silent,
+            timeout_request_body_idle=BODY_IDLE_S,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            h2_timeout_response_stall=STALL_S,
+            h2_timeout_write=STALL_S,
+            timeout_graceful_shutdown=DRAIN_LIMIT_S,
+        )
+
+    def _explain(self, error: Exception) -> Exception:
+        if not isinstance(error, OSError):
+            return error
+        number = _find_errno(error)
+        if number == errno.EADDRINUSE:
+            return InvalidRequest(f"port {self._port} is in use", hint="take another with --port, or 0 for a free one")
+        reason = os.strerror(number) if number else str(error)
+        return InvalidRequest(f"cannot listen on {self._host} port {self._port}: {reason}")
+
+
+def _find_errno(error: BaseException | None) -> int | None:
+    """The number of an error of the system, which may lie under one that only has a text."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno:
+            return error.errno
+        error = error.__cause__ or error.__context__
+    return None

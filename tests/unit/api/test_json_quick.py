@@ -1,0 +1,136 @@
+"""The quick ways of predictions say exactly what protobuf's json_format says."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+
+import msgspec
+import pytest
+from google.protobuf import json_format
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelyard.server.api.rest.fill import fill, fill_quickly
+from modelyard.server.api.rest.render import render
+from modelyard.wire.messages import MultiOutputResponse, PostModelOutputsRequest
+
+TEXT = st.text(max_size=20)
+FLOAT = st.floats(allow_nan=False, allow_infinity=False, width=32)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | FLOAT | TEXT,
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(TEXT, below, max_size=3),
+    max_leaves=8,
+)
+BASE64 = st.binary(max_size=40).map(lambda data: base64.b64encode(data).decode())
+MEDIA = st.fixed_dictionaries({}, optional={"base64": BASE64, "url": TEXT, "unknown": JSON})
+CONCEPT = st.fixed_dictionaries({}, optional={"id": TEXT, "name": TEXT, "value": FLOAT | st.integers(-5, 5)})
+
+
+def data_of(parts):
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "text": st.fixed_dictionaries({}, optional={"raw": TEXT, "url": TEXT}),
+            "image": MEDIA,
+            "audio": MEDIA,
+            "video": MEDIA,
+            "concepts": st.lists(CONCEPT, max_size=3),
+            "metadata": st.dictionaries(TEXT, JSON, max_size=3),
+            "parts": parts,
+            "intValue": st.integers(-10, 10) | st.just("7"),
+            "float_value": FLOAT,
+            "boolValue": st.booleans(),
+            "bytes_value": BASE64,
+            "string_value": TEXT,
+            "ndarray": st.fixed_dictionaries({"buffer": BASE64, "shape": st.lists(st.integers(0, 9), max_size=3)}),
+            "embeddings": st.lists(st.fixed_dictionaries({"vector": st.lists(FLOAT, max_size=4)}), max_size=2),
+        },
+    )
+
+
+PARTS = st.lists(st.fixed_dictionaries({"id": TEXT, "data": data_of(st.just([]))}), max_size=2)
+REQUEST = st.fixed_dictionaries(
+    {"inputs": st.lists(st.fixed_dictionaries({"data": data_of(PARTS)}), max_size=2)},
+    optional={
+        "user_app_id": st.fixed_dictionaries({"user_id": TEXT, "appId": TEXT}),
+        "modelId": TEXT,
+        "version_id": TEXT,
+        "model": st.fixed_dictionaries(
+            {},
+            optional={
+                "id": TEXT,
+                "model_version": st.fixed_dictionaries(
+                    {"output_info": st.fixed_dictionaries({"params": st.dictionaries(TEXT, JSON, max_size=3)})}
+                ),
+                "createdAt": st.just("2024-01-01T00:00:00Z"),
+            },
+        ),
+        "nonsense": JSON,
+    },
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(REQUEST)
+def test_filling_agrees_with_protobuf(value: dict) -> None:
+    expected = json_format.ParseDict(value, PostModelOutputsRequest(), ignore_unknown_fields=True)
+    given_way = PostModelOutputsRequest()
+    fill(given_way, value)
+    assert given_way == expected
+    quick = PostModelOutputsRequest()
+    if fill_quickly(quick, value):
+        assert quick == expected
+    else:
+        assert quick == PostModelOutputsRequest()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"inputs": [{"data": {"text": {"raw": "x"}, "metadata": {"_method_name": "predict", "n": 1}}}]},
+        {"inputs": [{"data": {"image": {"base64": "AAH/"}, "parts": [{"id": "a", "data": {"string_value": "s"}}]}}]},
+        {
+            "user_app_id": {"user_id": "u", "app_id": "a"},
+            "model": {"model_version": {"output_info": {"params": {"k": 2}}}},
+        },
+    ],
+)
+def test_usual_predictions_go_the_quick_way(value: dict) -> None:
+    assert fill_quickly(PostModelOutputsRequest(), value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"inputs": [{"data": {"image": {"base64": "AA-_"}}}]},
+        {"inputs": [{"data": {"image": {"base64": "AAE"}}}]},
+        {"inputs": None, "model_id": "m"},
+        {"inputs": [{"data": {"embeddings": [{"num_dimensions": "3"}]}}]},
+        {"inputs": [{"data": {"concepts": [{"value": "0.5"}]}}]},
+        {"inputs": [{"data": {"image": None}}]},
+    ],
+)
+def test_unusual_predictions_are_protobufs_to_decide(value: dict) -> None:
+    assert not fill_quickly(PostModelOutputsRequest(), value)
+    message = PostModelOutputsRequest()
+    fill(message, value)
+    assert message == json_format.ParseDict(value, PostModelOutputsRequest(), ignore_unknown_fields=True)
+
+
+@settings(max_examples=150, deadline=None)
+@given(REQUEST, st.floats(width=32) | st.just(math.nan), st.floats(), st.integers(-(2**60), 2**60))
+def test_rendering_agrees_with_protobuf(value: dict, single: float, double: float, number: int) -> None:
+    request = json_format.ParseDict(value, PostModelOutputsRequest(), ignore_unknown_fields=True)
+    answer = MultiOutputResponse()
+    answer.status.code = 10010
+    for one in request.inputs:
+        output = answer.outputs.add(data=one.data)
+        output.data.concepts.add(id="c", value=single)
+        output.data.int_value = number
+        output.created_at.seconds = 5
+        output.data.float_value = double
+        output.data.image.hosted_image_info["large"].width = 3
+    expected = json_format.MessageToDict(answer, preserving_proto_field_name=True, use_integers_for_enums=True)
+    assert json.loads(render(answer)) == json.loads(msgspec.json.encode(expected))
