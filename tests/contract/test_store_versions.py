@@ -243,6 +243,17 @@ async def test_a_deployment_is_replaced_and_deleted(store: Store) -> None:
     assert not await store.deployments.delete("v1")
 
 
+async def test_scaling_leaves_the_default_to_whoever_has_it(store: Store) -> None:
+    await add_model(store)
+    old, new = [await add_version(store, version_id) for version_id in ("v1", "v2")]
+    await store.deployments.put(make_deployment(old, replicas=0))
+    await store.deployments.put(make_deployment(new))
+    assert await store.deployments.scale("v1", 3, SOON)
+    scaled = replace(make_deployment(old, is_default=False, replicas=3), modified_at=SOON)
+    assert await store.deployments.get("v1") == scaled
+    assert not await store.deployments.scale("gone", 1, SOON)
+
+
 async def test_a_deployment_of_a_version_that_is_gone_is_not_put(store: Store) -> None:
     await add_model(store)
     await store.deployments.put(make_deployment(make_version("gone")))

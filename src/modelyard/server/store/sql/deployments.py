@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, select, update
@@ -47,6 +48,13 @@ class SqlDeployments:
             if (await connection.execute(update(deployments).where(is_it).values(**values))).rowcount == 0:
                 await connection.execute(deployments.insert().values(**values))
         self._changes.announce()
+
+    async def scale(self, version_id: str, replicas: int, at: datetime) -> bool:
+        change = update(deployments).where(deployments.c.version_id == version_id)
+        async with self._database.write() as connection:
+            result = await connection.execute(change.values(replicas=replicas, modified_at=at))
+        self._changes.announce()
+        return result.rowcount == 1
 
     async def get_default(self, key: ModelKey) -> Deployment | None:
         async with self._database.read() as connection:
