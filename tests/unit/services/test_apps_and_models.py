@@ -130,3 +130,10 @@ async def test_all_models_of_an_app_can_go_at_once(house: House) -> None:
         await house.models.create(make_key(model_id, app_id), ModelFields())
     await house.models.delete_all(app_key())
     assert [one.key.model_id for one in await house.models.list("ada", "", Page())] == ["c"]
+
+
+async def test_ensuring_a_model_makes_it_once_and_leaves_it_as_it_is(house: House) -> None:
+    fields = ModelFields(model_type_id="text-to-text")
+    made = await asyncio.gather(*(house.models.ensure(make_key(), fields) for _ in range(4)))
+    assert {one.model_type_id for one in made} == {"text-to-text"}
+    assert await house.models.ensure(make_key(), ModelFields(model_type_id="other")) == made[0]
