@@ -227,7 +227,7 @@ async def test_many_requests_keep_their_answers_apart(yard: Yard) -> None:
         ("memory", PredictionFailed, "MemoryError: too much"),
         ("exit", PredictionFailed, "SystemExit: 5"),
         ("none", InvalidModelOutput, "predict gave nothing"),
-        ("dict", InvalidModelOutput, "predict gave a dict"),
+        ("dict", InvalidModelOutput, "predict gave a value of type dict"),
     ],
 )
 async def test_failing_predict_fails_that_request_only(

@@ -19,7 +19,7 @@ def encode_answer(answer: object, method: str) -> bytes:
     """
     if not isinstance(answer, MultiOutputResponse):
         raise InvalidModelOutput(
-            f"{method} gave {_describe(answer)}; it has to give a MultiOutputResponse", hint=_NEXT_STEP
+            f"{method} gave {describe_value(answer)}; it has to give a MultiOutputResponse", hint=_NEXT_STEP
         )
     _fill_statuses(answer)
     payload: bytes = answer.SerializeToString()
@@ -45,8 +45,9 @@ def encode_no_signatures() -> bytes:
     return payload
 
 
-def _describe(answer: object) -> str:
-    return "nothing (None)" if answer is None else f"a {type(answer).__name__}"
+def describe_value(value: object) -> str:
+    """What an author gave instead of an answer: `a value of type dict`."""
+    return "nothing (None)" if value is None else f"a value of type {type(value).__name__}"
 
 
 def _fill_statuses(answer: MultiOutputResponse) -> None:

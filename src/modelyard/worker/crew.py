@@ -74,6 +74,6 @@ class Crew:
 
     def _finish(self, task: Task) -> None:
         with self._changed:
-            del self._tasks[task.request_id]
+            self._tasks.pop(task.request_id, None)
             if self._is_stopping and not self._tasks:
                 self._changed.notify_all()

@@ -16,7 +16,7 @@ from modelyard.errors import (
 from modelyard.wire.frames import LAST, Kind
 from modelyard.wire.messages import DecodeError, MultiOutputResponse, PostModelOutputsRequest
 from modelyard.wire.worker_errors import encode_error, is_believed
-from modelyard.worker.answers import asks_for_signatures, encode_answer, encode_no_signatures
+from modelyard.worker.answers import asks_for_signatures, describe_value, encode_answer, encode_no_signatures
 from modelyard.worker.coroutines import finish_coroutine, iterate_async
 from modelyard.worker.load import LoadedModel
 from modelyard.worker.output import say
@@ -155,5 +155,4 @@ def _iterate(answers: object, method: str) -> Iterator[object]:
         return iterate_async(answers)
     if isinstance(answers, Iterable) and not isinstance(answers, str | bytes | Mapping):
         return iter(answers)
-    what = "nothing (None)" if answers is None else f"a {type(answers).__name__}"
-    raise InvalidModelOutput(f"{method} gave {what}; it has to yield MultiOutputResponse messages")
+    raise InvalidModelOutput(f"{method} gave {describe_value(answers)}; it has to yield MultiOutputResponse messages")

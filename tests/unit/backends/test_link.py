@@ -1,0 +1,290 @@
+"""The gateway's end of a link, with a worker at the other end that the tests play: honest or hostile."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from modelyard import errors
+from modelyard.server.backends.link import WorkerLink
+from modelyard.wire.frames import (
+    EMPTY,
+    FIRST,
+    GENERATE,
+    HEADER,
+    LAST,
+    STREAM,
+    WINDOW,
+    Frame,
+    FrameDecoder,
+    Kind,
+    encode_credit,
+    encode_frame,
+)
+from modelyard.wire.handshake import Hello, State
+from modelyard.wire.worker_errors import encode_error
+
+
+class Owner:
+    def __init__(self) -> None:
+        self.states: list[State] = []
+        self.is_greeted = asyncio.Event()
+        self.lost = 0
+
+    def on_hello(self, link: WorkerLink, hello: Hello) -> bool:
+        return hello.token == "right"
+
+    def on_state(self, state: State) -> None:
+        self.states.append(state)
+        self.is_greeted.set()
+
+    def on_lost(self, link: WorkerLink) -> None:
+        self.lost += 1
+
+
+class Worker:
+    """The other end."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.decoder = FrameDecoder()
+        self.frames: list[Frame] = []
+
+    async def read(self) -> Frame:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(5):
+            while not self.frames:
+                data = await loop.sock_recv(self.connection, 1 << 16)
+                assert data, "the gateway closed"
+                self.frames += self.decoder.feed(data)
+        return self.frames.pop(0)
+
+    async def send(self, kind: Kind, request_id: int = 0, payload: bytes = b"", flags: int = 0) -> None:
+        await self.send_bytes(encode_frame(kind, request_id, payload, flags))
+
+    async def send_bytes(self, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self.connection, data)
+
+    async def say_hello(self, token: str = "right") -> None:
+        await self.send(Kind.HELLO, payload=Hello(token=token, replica_id="r").encode())
+
+
+class Pair:
+    def __init__(self, link: WorkerLink, worker: Worker, owner: Owner) -> None:
+        self.link = link
+        self.worker = worker
+        self.owner = owner
+
+    async def greet(self) -> None:
+        await self.worker.say_hello()
+        await self.worker.send(Kind.STATE, payload=State(state="loading").encode())
+        await asyncio.wait_for(self.owner.is_greeted.wait(), 5)
+
+    async def wait_closed(self) -> None:
+        await asyncio.wait_for(self.link.closed.wait(), 5)
+        assert self.owner.lost == 1
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[Pair]:
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    owner = Owner()
+    loop = asyncio.get_running_loop()
+    _, link = await loop.create_connection(lambda: WorkerLink(owner, max_payload_bytes=1 << 20), sock=ours)
+    yield Pair(link, Worker(theirs), owner)
+    link.abort()
+    await link.closed.wait()
+    theirs.close()
+
+
+async def test_call_is_one_frame_each_way(pair: Pair) -> None:
+    await pair.greet()
+    call = asyncio.create_task(pair.link.call(b"question"))
+    frame = await pair.worker.read()
+    assert frame == Frame(Kind.REQUEST, FIRST | LAST, frame.request_id, b"question")
+    await pair.worker.send(Kind.ITEM, frame.request_id, b"answer", LAST)
+    assert await call == b"answer"
+
+
+async def test_answers_may_come_in_any_order(pair: Pair) -> None:
+    await pair.greet()
+    calls = [asyncio.create_task(pair.link.call(bytes([number]))) for number in range(3)]
+    frames = [await pair.worker.read() for _ in calls]
+    for frame in reversed(frames):
+        await pair.worker.send(Kind.ITEM, frame.request_id, frame.payload * 2, LAST)
+    assert await asyncio.gather(*calls) == [b"\0\0", b"\1\1", b"\2\2"]
+
+
+async def test_error_of_the_worker_is_raised(pair: Pair) -> None:
+    await pair.greet()
+    call = asyncio.create_task(pair.link.call(b""))
+    frame = await pair.worker.read()
+    await pair.worker.send(Kind.ERROR, frame.request_id, encode_error(errors.PredictionFailed("bad", details="trace")))
+    with pytest.raises(errors.PredictionFailed, match="bad"):
+        await call
+
+
+async def test_cancelled_call_is_cancelled_in_the_worker_and_its_answer_dropped(pair: Pair) -> None:
+    await pair.greet()
+    call = asyncio.create_task(pair.link.call(b""))
+    request_id = (await pair.worker.read()).request_id
+    call.cancel()
+    assert await pair.worker.read() == Frame(Kind.CANCEL, 0, request_id, b"")
+    await pair.worker.send(Kind.ITEM, request_id, b"too late", LAST)
+    again = asyncio.create_task(pair.link.call(b""))
+    await pair.worker.send(Kind.ITEM, (await pair.worker.read()).request_id, b"in time", LAST)
+    assert await again == b"in time"
+    assert call.cancelled()
+
+
+async def test_generate_gives_items_until_the_end_and_grants_more(pair: Pair) -> None:
+    await pair.greet()
+    exchange = pair.link.open("generate", b"go")
+    frame = await pair.worker.read()
+    assert frame.flags == FIRST | LAST | GENERATE
+    for _ in range(WINDOW):
+        await pair.worker.send(Kind.ITEM, frame.request_id, b"x")
+    answers = aiter(exchange)
+    for _ in range(WINDOW // 2):
+        await anext(answers)
+    assert await pair.worker.read() == FrameDecoder().feed(encode_credit(frame.request_id, WINDOW // 2))[0]
+    await pair.worker.send(Kind.END, frame.request_id)
+    assert len([one async for one in answers]) == WINDOW // 2
+
+
+async def test_stream_sends_messages_and_their_end(pair: Pair) -> None:
+    await pair.greet()
+    exchange = pair.link.open("stream", None)
+    await exchange.send(b"one")
+    exchange.end()
+    exchange.end()
+    frames = [await pair.worker.read() for _ in range(3)]
+    assert [(one.flags, one.payload) for one in frames] == [
+        (FIRST | STREAM | EMPTY, b""),
+        (0, b"one"),
+        (LAST | EMPTY, b""),
+    ]
+
+
+async def test_sender_waits_for_credit_and_is_released_by_the_end(pair: Pair) -> None:
+    await pair.greet()
+    exchange = pair.link.open("stream", None)
+    request_id = (await pair.worker.read()).request_id
+    for _ in range(WINDOW):
+        await exchange.send(b"x")
+    waiting = asyncio.create_task(exchange.send(b"y"))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await pair.worker.send_bytes(encode_credit(request_id, 1))
+    await asyncio.wait_for(waiting, 5)
+    waiting = asyncio.create_task(exchange.send(b"z"))
+    await pair.worker.send(Kind.END, request_id)
+    await asyncio.wait_for(waiting, 5)
+    assert [one async for one in exchange] == []
+
+
+@pytest.mark.parametrize("error", [None, errors.DeadlineExceeded("late")])
+async def test_cancel_tells_the_worker_and_ends_the_iteration(pair: Pair, error: errors.ModelyardError | None) -> None:
+    await pair.greet()
+    exchange = pair.link.open("generate", b"")
+    request_id = (await pair.worker.read()).request_id
+    waiting = asyncio.create_task(anext(aiter(exchange)))
+    await asyncio.sleep(0)
+    exchange.cancel(error)
+    exchange.cancel()
+    with pytest.raises(type(error) if error else errors.Cancelled):
+        await waiting
+    assert await pair.worker.read() == Frame(Kind.CANCEL, 0, request_id, b"")
+
+
+async def test_cancel_after_the_end_is_harmless(pair: Pair) -> None:
+    await pair.greet()
+    exchange = pair.link.open("generate", b"")
+    request_id = (await pair.worker.read()).request_id
+    await pair.worker.send(Kind.ITEM, request_id, b"x", LAST)
+    assert [one async for one in exchange] == [b"x"]
+    exchange.cancel()
+    with pytest.raises(StopAsyncIteration):
+        await anext(aiter(exchange))
+
+
+async def test_lost_connection_fails_everything_after_what_came(pair: Pair) -> None:
+    await pair.greet()
+    call = asyncio.create_task(pair.link.call(b""))
+    exchange = pair.link.open("generate", b"")
+    await pair.worker.read()
+    await pair.worker.send(Kind.ITEM, 1, b"first")
+    pair.worker.connection.shutdown(socket.SHUT_RDWR)
+    with pytest.raises(errors.WorkerCrashed):
+        await call
+    answers = aiter(exchange)
+    assert await anext(answers) == b"first"
+    with pytest.raises(errors.WorkerCrashed):
+        await anext(answers)
+    await pair.wait_closed()
+    assert not pair.link.is_open
+    with pytest.raises(errors.WorkerCrashed):
+        pair.link.open("stream", None)
+
+
+async def test_payload_above_the_limit_fails_its_request_only(pair: Pair) -> None:
+    await pair.greet()
+    with pytest.raises(errors.TooLarge):
+        await pair.link.call(bytes((1 << 20) + 1))
+    assert pair.link.is_open
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        encode_frame(Kind.HELLO, payload=Hello(token="wrong", replica_id="r").encode()),
+        encode_frame(Kind.HELLO, payload=b"{}"),
+        encode_frame(Kind.STATE, payload=State(state="ready").encode()),
+        HEADER.pack(5000, Kind.HELLO, 0, 0, 0),
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+)
+async def test_stranger_is_cut_off(pair: Pair, first: bytes) -> None:
+    await pair.worker.send_bytes(first)
+    await pair.wait_closed()
+    assert pair.owner.states == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        HEADER.pack((1 << 20) + 1, Kind.ITEM, 0, 0, 1),
+        HEADER.pack(0, 200, 0, 0, 1),
+        encode_frame(Kind.REQUEST, 1),
+        encode_frame(Kind.STATE, payload=b"nonsense"),
+    ],
+)
+async def test_worker_that_breaks_the_rules_is_cut_off(pair: Pair, bad: bytes) -> None:
+    await pair.greet()
+    await pair.worker.send_bytes(bad)
+    await pair.wait_closed()
+
+
+async def test_worker_that_ignores_credit_is_cut_off(pair: Pair) -> None:
+    await pair.greet()
+    exchange = pair.link.open("generate", b"")
+    request_id = (await pair.worker.read()).request_id
+    await pair.worker.send_bytes(encode_frame(Kind.ITEM, request_id, b"x") * (WINDOW + 1))
+    await pair.wait_closed()
+    with pytest.raises(errors.WorkerCrashed):
+        assert len([one async for one in exchange]) == WINDOW
+
+
+async def test_frames_of_unknown_requests_are_dropped(pair: Pair) -> None:
+    await pair.greet()
+    for kind in (Kind.ITEM, Kind.END, Kind.PONG):
+        await pair.worker.send(kind, 77)
+    await pair.worker.send(Kind.ERROR, 77, b"\xff")
+    await pair.worker.send_bytes(encode_credit(77, 1))
+    call = asyncio.create_task(pair.link.call(b""))
+    await pair.worker.send(Kind.ITEM, (await pair.worker.read()).request_id, b"fine", LAST)
+    assert await call == b"fine"

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from modelyard.errors import TooLarge
+from modelyard.wire.frames import Frame, FrameDecoder, Kind, decode_credit, encode_frame
+from modelyard.worker.link import Link
+
+
+class Gateway:
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.decoder = FrameDecoder()
+        self.frames: list[Frame] = []
+
+    def read(self, count: int) -> list[Frame]:
+        while len(self.frames) < count:
+            self.frames += self.decoder.feed(self.connection.recv(1 << 16))
+        return self.frames
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Link, Gateway]]:
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(10)
+    link = Link(ours, max_payload_bytes=1 << 24)
+    yield link, Gateway(theirs)
+    link.close()
+    theirs.close()
+
+
+def test_frames_arrive_as_they_were_sent(pair: tuple[Link, Gateway]) -> None:
+    link, gateway = pair
+    link.send(Kind.ITEM, 3, b"abc", 2)
+    link.grant(4, 32)
+    item, credit = gateway.read(2)
+    assert item == Frame(Kind.ITEM, 2, 3, b"abc")
+    assert (credit.kind, credit.request_id, decode_credit(credit.payload)) == (Kind.CREDIT, 4, 32)
+
+
+def test_frames_of_many_threads_are_whole_and_none_is_lost(pair: tuple[Link, Gateway]) -> None:
+    link, gateway = pair
+
+    def send_many(number: int) -> None:
+        for index in range(200):
+            link.send(Kind.ITEM, number, bytes([number]) * (100_000 if index % 50 == 0 else 10))
+
+    threads = [threading.Thread(target=send_many, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    frames = gateway.read(800)
+    for thread in threads:
+        thread.join()
+    assert len(frames) == 800
+    assert all(set(frame.payload) == {frame.request_id} for frame in frames)
+
+
+def test_payload_above_the_limit_is_refused_and_the_next_one_passes(pair: tuple[Link, Gateway]) -> None:
+    link, gateway = pair
+    with pytest.raises(TooLarge):
+        link.send(Kind.ITEM, 1, bytes((1 << 24) + 1))
+    link.send(Kind.END, 1)
+    assert gateway.read(1)[0].kind is Kind.END
+
+
+def test_reader_gives_frames_until_the_gateway_closes(pair: tuple[Link, Gateway]) -> None:
+    link, gateway = pair
+    gateway.connection.sendall(encode_frame(Kind.PING, 1) + encode_frame(Kind.STOP))
+    gateway.connection.shutdown(socket.SHUT_WR)
+    assert [frame.kind for frame in link.read_frames()] == [Kind.PING, Kind.STOP]
+
+
+def test_sending_to_a_gateway_that_is_gone_does_nothing(pair: tuple[Link, Gateway]) -> None:
+    link, gateway = pair
+    gateway.connection.close()
+    for _ in range(3):
+        link.send(Kind.ITEM, 1, b"x")
+
+
+def test_nobody_listening_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError):  # noqa: PT011 - which one is the system's affair
+        Link.connect(str(tmp_path / "none"))

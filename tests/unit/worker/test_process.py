@@ -1,0 +1,132 @@
+"""The worker as a process, seen by a gateway that is a plain socket."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import modelyard
+from modelyard.wire.frames import FIRST, LAST, STREAM, Frame, FrameDecoder, Kind, encode_frame
+from modelyard.wire.handshake import Hello, State
+from modelyard.wire.messages import Data, Input, PostModelOutputsRequest, Text
+
+MODEL = """
+import sys
+from clarifai_grpc.grpc.api import service_pb2
+from modelyard.sdk.runner import ModelRunner
+
+class Model(ModelRunner):
+    def predict(self, request):
+        return service_pb2.MultiOutputResponse()
+
+    def stream(self, requests):
+        for request in requests:
+            yield service_pb2.MultiOutputResponse()
+"""
+REQUEST = PostModelOutputsRequest(inputs=[Input(data=Data(text=Text(raw="x")))]).SerializeToString()
+
+
+class Worker:
+    def __init__(self, root: Path) -> None:
+        folder = root / "model"
+        (folder / "1").mkdir(parents=True)
+        (folder / "1" / "model.py").write_text(MODEL)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(root / "s"))
+        listener.listen()
+        listener.settimeout(20)
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "modelyard.worker", "--socket", str(root / "s")),
+                *("--folder", str(folder), "--replica", "r"),
+            ],
+            stdin=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(Path(modelyard.__file__).parent.parent)},
+        )
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"secret\n")
+        self.process.stdin.close()
+        self.connection, _ = listener.accept()
+        self.connection.settimeout(20)
+        listener.close()
+        self.decoder = FrameDecoder()
+        self.frames: list[Frame] = []
+
+    def read(self) -> Frame:
+        while not self.frames:
+            data = self.connection.recv(1 << 16)
+            assert data, "the worker closed"
+            self.frames += self.decoder.feed(data)
+        return self.frames.pop(0)
+
+    def send(self, kind: Kind, request_id: int = 0, payload: bytes = b"", flags: int = 0) -> None:
+        self.connection.sendall(encode_frame(kind, request_id, payload, flags))
+
+    def read_until_ready(self) -> None:
+        assert Hello.decode(self.read().payload) == Hello(token="secret", replica_id="r")
+        assert State.decode(self.read().payload).state == "loading"
+        ready = State.decode(self.read().payload)
+        assert (ready.state, ready.methods) == ("ready", {"predict", "stream"})
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    worker = Worker(tmp_path)
+    worker.read_until_ready()
+    yield worker
+    worker.connection.close()
+    worker.process.kill()
+    worker.process.wait()
+
+
+def test_ping_is_answered(worker: Worker) -> None:
+    worker.send(Kind.PING, 9)
+    assert worker.read() == Frame(Kind.PONG, 0, 9, b"")
+
+
+@pytest.mark.parametrize("how", ["signal", "frame"])
+def test_stop_finishes_what_is_in_hand_and_refuses_more(worker: Worker, how: str) -> None:
+    worker.send(Kind.REQUEST, 1, REQUEST, FIRST | STREAM)
+    assert worker.read().kind is Kind.ITEM
+    worker.process.send_signal(signal.SIGTERM) if how == "signal" else worker.send(Kind.STOP)
+    refused = False
+    for request_id in range(2, 500):
+        worker.send(Kind.REQUEST, request_id, REQUEST, FIRST | LAST)
+        worker.send(Kind.CANCEL, request_id)
+        worker.send(Kind.PING, request_id)
+        while (frame := worker.read()).kind is not Kind.PONG:
+            refused = refused or frame.kind is Kind.ERROR
+        if refused:
+            break
+    worker.send(Kind.REQUEST, 1, REQUEST, LAST)
+    assert [worker.read().kind, worker.read().kind] == [Kind.ITEM, Kind.END]
+    assert worker.process.wait(timeout=10) == 0
+
+
+def test_second_sigterm_does_not_wait(worker: Worker) -> None:
+    worker.send(Kind.REQUEST, 1, REQUEST, FIRST | STREAM)
+    worker.read()
+    worker.send(Kind.STOP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        worker.process.wait(timeout=0.2)
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.process.wait(timeout=10) == 1
+
+
+def test_worker_ends_when_the_gateway_is_gone(worker: Worker) -> None:
+    worker.send(Kind.REQUEST, 1, REQUEST, FIRST | STREAM)
+    worker.read()
+    worker.connection.close()
+    assert worker.process.wait(timeout=10) != 0
+
+
+def test_worker_ends_when_what_comes_are_no_frames(worker: Worker) -> None:
+    worker.connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    assert worker.process.wait(timeout=10) != 0
