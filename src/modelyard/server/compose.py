@@ -137,11 +137,11 @@ async def _open_house(settings: Settings) -> AsyncIterator[_House]:
         models = Models(store, apps, now=utc_now)
         versions = Versions(store, models, now=utc_now)
         uploads = Uploads(
-            store, models, depot, settings.uploads_dir, settings=settings.uploads, log=logs.append, now=utc_now
+            store, models, depot, settings.uploads_dir, settings=settings.uploads, write_line=logs.append, now=utc_now
         )
         fetcher = SafeFetcher(settings.fetch)
         stack.push_async_callback(fetcher.aclose)
-        predict = Predict(store, Targets(store, models, versions), router, fetcher, hold_s=settings.hold_s, now=utc_now)
+        predict = Predict(store, Targets(versions), router, fetcher, hold_s=settings.hold_s, now=utc_now)
         await uploads.recover()
         await _start_control(settings, stack, store, depot, router, logs)
         handlers: dict[str, Handler] = {}

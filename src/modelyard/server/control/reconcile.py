@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 
 from modelyard.server.control.keeper import Keeper, Means
@@ -71,7 +70,7 @@ class Reconcile:
                 await self._start(version_id)
         for row in wanted.values():
             if not row.is_default and self._is_idle(row):
-                await self._store.deployments.put(replace(row, replicas=0, modified_at=self._now()))
+                await self._store.deployments.scale(row.version_id, 0, self._now())
 
     async def _start(self, version_id: str) -> None:
         version = await self._store.versions.get_by_id(version_id)

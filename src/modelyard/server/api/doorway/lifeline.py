@@ -52,7 +52,7 @@ class Lifeline:
             raise self._reason from None
 
     def watch(self, receive: Receive) -> None:
-        """Look for a disconnect from here on. Only where the request's body has been read to its end: what else
+        """Look for a disconnect from here on. Only where all that matters of the request has been read: what else
         arrives is thrown away."""
         loop = asyncio.get_running_loop()
         self._timers.append(loop.call_later(WATCH_AFTER_S, self._start_watcher, receive))

@@ -15,7 +15,7 @@ from modelyard.server.api.grpc.answer import Answer
 from modelyard.server.api.grpc.compression import ACCEPTED_ENCODINGS
 from modelyard.server.api.grpc.framing import MAX_MESSAGE_BYTES
 from modelyard.server.api.grpc.metadata import ACCEPT_ENCODING, make_envelope, read_encoding, read_metadata
-from modelyard.server.api.grpc.requests import CardinalityViolated, Incomings, parse, read_only_message
+from modelyard.server.api.grpc.requests import CardinalityViolated, Incomings, parse, read_only_message, take_plain
 from modelyard.server.api.v2.call import Envelope, Incoming, Reply
 from modelyard.server.api.v2.dispatch import V2, log_failure
 from modelyard.wire.methods import SERVICE, Method, MethodKind
@@ -83,11 +83,12 @@ class GrpcDoor:
             if method.is_client_streaming:
                 return await self._stream_both(method, envelope, encoding, receive, answer, lifeline)
             first = await receive()
-            if first.get("more_body"):
+            payload = take_plain(first, self._max_message_bytes)
+            if payload is None:
                 refusal = await self._v2.admit(method.name, envelope)
                 if refusal is not None:
                     return await answer.only(_serialise(refusal))
-            payload = await read_only_message(first, receive, encoding, self._max_message_bytes)
+                payload = await read_only_message(first, receive, encoding, self._max_message_bytes)
             incoming = Incoming(parse(method, payload), payload)
             lifeline.watch(receive)
             if method.kind is MethodKind.UNARY_UNARY:

@@ -1,0 +1,81 @@
+"""PostModelOutputs, GenerateModelOutputs, StreamModelOutputs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from modelyard.errors import InvalidRequest, NotFound
+from modelyard.server.api.v2.call import Call, Handler, Incoming
+from modelyard.server.services.predict import Predict
+from modelyard.server.services.targets import Address
+from modelyard.wire.messages import PostModelOutputsRequest
+
+
+class OutputsV2:
+    """The methods that ask a model."""
+
+    def __init__(self, predict: Predict) -> None:
+        self._predict = predict
+
+    def handlers(self) -> dict[str, Handler]:
+        """What this noun answers, by method."""
+        return {
+            "PostModelOutputs": self.post,
+            "GenerateModelOutputs": self.generate,
+            "StreamModelOutputs": self.stream,
+        }
+
+    async def post(self, call: Call, request: PostModelOutputsRequest) -> bytes:
+        """One answer."""
+        return await self._predict.predict(_read_address(call, request), request, call.raw, deadline=call.deadline)
+
+    def generate(self, call: Call, request: PostModelOutputsRequest) -> AsyncGenerator[bytes, None]:
+        """Answers as they come."""
+        return self._predict.generate(_read_address(call, request), request, call.raw, deadline=call.deadline)
+
+    async def stream(self, call: Call, requests: AsyncIterator[Incoming]) -> AsyncGenerator[bytes, None]:
+        """Answers as they come to requests as they come; the first names the model."""
+        first = await anext(requests)
+        address = _read_address(call, first.message)
+        answers = self._predict.stream(address, _check_all(address, call, first, requests), deadline=call.deadline)
+        try:
+            async for answer in answers:
+                yield answer
+        finally:
+            await answers.aclose()
+
+
+async def _check_all(
+    address: Address, call: Call, first: Incoming, rest: AsyncIterator[Incoming]
+) -> AsyncIterator[Incoming]:
+    """The stream's messages; each repeats the model, or leaves it out."""
+    yield first
+    async for one in rest:
+        named = _read_names(call, one.message)
+        if named.model_id and (named.model_id, named.version_id) != (address.model_id, address.version_id):
+            raise InvalidRequest(
+                f"a later message of the stream names model {named.model_id!r}, the first {address.model_id!r}",
+                hint="open another stream for it",
+            )
+        yield one
+
+
+def _read_address(call: Call, request: PostModelOutputsRequest) -> Address:
+    """Which model: by the request's own fields, or by those of its `model`."""
+    deployment = request.runner_selector.deployment.id
+    if deployment:
+        raise NotFound(
+            f"deployment {deployment!r} does not exist: this server deploys every model by itself",
+            hint="leave runner_selector out",
+        )
+    return _read_names(call, request)
+
+
+def _read_names(call: Call, request: PostModelOutputsRequest) -> Address:
+    model = request.model
+    return Address(
+        user_id=call.user_id,
+        app_id=call.app_id or model.app_id,
+        model_id=request.model_id or model.id,
+        version_id=request.version_id or model.model_version.id,
+    )

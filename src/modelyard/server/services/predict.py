@@ -1,0 +1,160 @@
+"""Predictions: find the version, fetch what inputs point to, wait for a replica, pass the bytes on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from modelyard.errors import InternalError, InvalidRequest, ModelDeploying, ModelyardError
+from modelyard.server.backends.base import Exchange
+from modelyard.server.records import Deployment
+from modelyard.server.routing.router import Router
+from modelyard.server.services.input_urls import Fetcher, fetch_inputs
+from modelyard.server.services.targets import Address, Target, Targets
+from modelyard.server.store.base import Store
+from modelyard.wire.messages import PostModelOutputsRequest
+
+MAX_INPUTS = 128
+
+
+class RequestMessage(Protocol):
+    """One request of a stream, parsed, and as it came where the door has that."""
+
+    @property
+    def message(self) -> PostModelOutputsRequest: ...
+
+    @property
+    def raw(self) -> bytes | None: ...
+
+
+class Predict:
+    """Predict, generate and stream."""
+
+    def __init__(
+        self,
+        store: Store,
+        targets: Targets,
+        router: Router,
+        fetcher: Fetcher,
+        *,
+        hold_s: float,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._targets = targets
+        self._router = router
+        self._fetcher = fetcher
+        self._hold_s = hold_s
+        self._now = now
+
+    async def predict(
+        self, address: Address, request: PostModelOutputsRequest, raw: bytes | None, *, deadline: float | None
+    ) -> bytes:
+        """One request, one serialised `MultiOutputResponse`.
+
+        Raises what `Targets.resolve` and `Router.call` raise, and InvalidRequest or InvalidInput for its inputs.
+        """
+        target = await self._targets.resolve(address)
+        payload = await self._prepare(target, address, request, raw)
+        await self._hold(target, deadline)
+        return await self._router.call(target.version_id, payload, deadline=deadline)
+
+    async def generate(
+        self, address: Address, request: PostModelOutputsRequest, raw: bytes | None, *, deadline: float | None
+    ) -> AsyncGenerator[bytes, None]:
+        """One request, answers as the author yields them. Raises as `predict` does; what was yielded has been sent."""
+        target = await self._targets.resolve(address)
+        payload = await self._prepare(target, address, request, raw)
+        await self._hold(target, deadline)
+        async with self._router.open(target.version_id, "generate", payload, deadline=deadline) as exchange:
+            async for answer in exchange:
+                yield answer
+
+    async def stream(
+        self, address: Address, requests: AsyncIterator[RequestMessage], *, deadline: float | None
+    ) -> AsyncGenerator[bytes, None]:
+        """Requests in, answers out, at the same time.
+
+        Published clients cannot send a stream again, so it waits for a replica as long as its deadline allows.
+        """
+        target = await self._targets.resolve(address)
+        await self._hold(target, deadline, is_patient=True)
+        async with self._router.open(target.version_id, "stream", None, deadline=deadline) as exchange:
+            feeder = asyncio.create_task(self._feed(exchange, target, address, requests))
+            try:
+                async for answer in exchange:
+                    yield answer
+            finally:
+                feeder.cancel()
+                await asyncio.gather(feeder, return_exceptions=True)
+
+    async def _feed(
+        self, exchange: Exchange, target: Target, address: Address, requests: AsyncIterator[RequestMessage]
+    ) -> None:
+        """Send the caller's messages on; a wrong one ends the exchange with what is wrong."""
+        try:
+            async for one in requests:
+                await exchange.send(await self._prepare(target, address, one.message, one.raw))
+            exchange.end()
+        except ModelyardError as error:
+            exchange.cancel(error)
+        except Exception as error:
+            exchange.cancel(InternalError("a fault of the server while it read the stream"))
+            raise error from None
+
+    async def _prepare(
+        self, target: Target, address: Address, request: PostModelOutputsRequest, raw: bytes | None
+    ) -> bytes:
+        """The bytes for the worker: the version's defaults, then the caller's request."""
+        _check_inputs(request)
+        if await fetch_inputs(request, self._fetcher, tenant=address.user_id):
+            raw = None
+        if request.model.model_version.output_info.data.concepts:
+            return _merge(target, request)
+        return target.prefix + (request.SerializeToString() if raw is None else raw)
+
+    async def _hold(self, target: Target, deadline: float | None, *, is_patient: bool = False) -> None:
+        """Wait until a replica is there; ask for one where none is wanted."""
+        if self._router.is_ready(target.version_id):
+            return
+        await self._want(target)
+        until = None if is_patient else time.monotonic() + self._hold_s
+        if deadline is not None:
+            until = deadline if until is None else min(until, deadline)
+        if not await self._router.wait_ready(target.version_id, deadline=until):
+            version = await self._store.versions.get_by_id(target.version_id)
+            why = version.state_message if version is not None and version.state_message else "it is still loading"
+            raise ModelDeploying(f"version {target.version_id} has no replica that is ready: {why}")
+
+    async def _want(self, target: Target) -> None:
+        deployment = await self._store.deployments.get(target.version_id)
+        if deployment is not None and deployment.replicas > 0:
+            return
+        version = await self._store.versions.get_by_id(target.version_id)
+        if version is None:
+            raise ModelDeploying(f"version {target.version_id} was deleted")
+        wanted = deployment or Deployment(
+            version_id=target.version_id, key=version.key, replicas=1, is_default=False, modified_at=self._now()
+        )
+        await self._store.deployments.put(replace(wanted, replicas=1, modified_at=self._now()))
+
+
+def _check_inputs(request: PostModelOutputsRequest) -> None:
+    count = len(request.inputs)
+    if count == 0:
+        raise InvalidRequest("inputs: the request has none; send at least one")
+    if count > MAX_INPUTS:
+        raise InvalidRequest(f"inputs: the request has {count}; at most {MAX_INPUTS} are allowed")
+
+
+def _merge(target: Target, request: PostModelOutputsRequest) -> bytes:
+    """The caller names concepts of their own: theirs replace the version's, instead of following them."""
+    merged = PostModelOutputsRequest()
+    merged.CopyFrom(target.defaults)
+    merged.model.model_version.output_info.data.ClearField("concepts")
+    merged.MergeFrom(request)
+    return merged.SerializeToString()

@@ -1,0 +1,98 @@
+"""From what a request names to the version that answers it, remembered for a second: the hot path asks no database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from modelyard.errors import ModelDeploying, ModelNotDeployed
+from modelyard.server.records import Model, Version, VersionState
+from modelyard.server.services.versions import Versions
+from modelyard.wire.messages import ModelVersion, PostModelOutputsRequest
+
+REMEMBER_S = 1.0
+MAX_REMEMBERED = 10_000
+BUILDING = frozenset({VersionState.UPLOADING, VersionState.UPLOADED, VersionState.BUILDING, VersionState.BUILT})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Address:
+    """What a request says of the model: the version, and in short forms the app, may be empty."""
+
+    user_id: str
+    app_id: str
+    model_id: str
+    version_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The version that answers, and what its class is told of it."""
+
+    version_id: str
+    defaults: PostModelOutputsRequest
+    """A request with nothing but what the version says: ids, concepts, params. Not to be changed."""
+    prefix: bytes
+    """`defaults`, serialised. Messages merge by concatenation: set before a caller's bytes, the caller's values win."""
+
+
+class Targets:
+    """Resolves addresses."""
+
+    def __init__(self, versions: Versions, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._versions = versions
+        self._clock = clock
+        self._remembered: dict[Address, tuple[float, Target]] = {}
+
+    async def resolve(self, address: Address) -> Target:
+        """The version to ask.
+
+        Raises:
+            ModelNotFound: there is no such model. VersionNotFound: or no such version of it.
+            ModelDeploying: it is being built.
+            ModelNotDeployed: its upload or its build failed, or nothing was uploaded.
+        """
+        remembered = self._remembered.get(address)
+        if remembered is not None and self._clock() - remembered[0] < REMEMBER_S:
+            return remembered[1]
+        model = await self._versions.find_model(address.user_id, address.app_id, address.model_id)
+        version = await self._versions.get(model.key, address.version_id)
+        _check_state(version)
+        target = _make_target(model, version)
+        if len(self._remembered) >= MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[address] = (self._clock(), target)
+        return target
+
+
+def _check_state(version: Version) -> None:
+    if version.state is VersionState.READY:
+        return
+    name = f"version {version.version_id} of model {version.key}"
+    if version.state in BUILDING:
+        raise ModelDeploying(
+            f"{name} is not ready yet: {version.state_message or version.state.value}",
+            hint="the same request works once its build has ended",
+        )
+    if version.state is VersionState.EMPTY:
+        raise ModelNotDeployed(f"{name} has no code: nothing was uploaded for it", hint="modelyard upload DIR")
+    raise ModelNotDeployed(
+        f"{name} cannot serve: {version.state_message}", hint="mend it and upload again", details=version.state_details
+    )
+
+
+def _make_target(model: Model, version: Version) -> Target:
+    key = version.key
+    defaults = PostModelOutputsRequest(model_id=key.model_id, version_id=version.version_id)
+    defaults.user_app_id.user_id = key.user_id
+    defaults.user_app_id.app_id = key.app_id
+    defaults.model.id = key.model_id
+    defaults.model.user_id = key.user_id
+    defaults.model.app_id = key.app_id
+    defaults.model.model_type_id = model.model_type_id
+    defaults.model.model_version.id = version.version_id
+    spec = ModelVersion.FromString(version.spec)
+    defaults.model.model_version.output_info.CopyFrom(spec.output_info)
+    defaults.model.model_version.output_info.ClearField("params_specs")
+    return Target(version_id=version.version_id, defaults=defaults, prefix=defaults.SerializeToString())

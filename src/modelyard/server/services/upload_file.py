@@ -1,0 +1,82 @@
+"""The archive of one upload as it arrives: to disk, part by part, never held whole."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+from modelyard.errors import InvalidRequest, TooLarge, UploadIncomplete
+
+DISK_RESERVE = 0.05
+"""This share of the disk stays free."""
+
+
+class UploadFile:
+    """A file that grows by numbered parts. Writing happens in threads, so that a slow disk delays nobody else."""
+
+    def __init__(self, path: Path, total_bytes: int) -> None:
+        self.path = path
+        self.total_bytes = total_bytes
+        self.received_bytes = 0
+        self._next_part = 1
+        self._file: BinaryIO = path.open("xb")
+
+    @property
+    def percent(self) -> int:
+        """How much has arrived, 0 to 100."""
+        return 100 * self.received_bytes // self.total_bytes if self.total_bytes else 100
+
+    async def append(self, part_number: int, data: bytes) -> None:
+        """Write the next part.
+
+        Raises:
+            InvalidRequest: it is not the next one.
+            UploadIncomplete: more bytes came than were announced.
+        """
+        if part_number != self._next_part:
+            raise InvalidRequest(
+                f"content_part.part_number is {part_number} instead of {self._next_part}: parts come in order, from 1"
+            )
+        if self.received_bytes + len(data) > self.total_bytes:
+            raise UploadIncomplete(
+                f"more bytes came than upload_config.total_size announced ({self.total_bytes})",
+                hint="upload again",
+            )
+        await asyncio.to_thread(self._file.write, data)
+        self.received_bytes += len(data)
+        self._next_part += 1
+
+    async def finish(self) -> None:
+        """All parts have come: make them durable. Raises UploadIncomplete where bytes are missing."""
+        if self.received_bytes != self.total_bytes:
+            raise UploadIncomplete(
+                f"the upload ended after {self.received_bytes} of {self.total_bytes} bytes", hint="upload again"
+            )
+        await asyncio.to_thread(self._sync)
+
+    def discard(self) -> None:
+        """Close the file and remove it. Idempotent."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def _sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def check_room(folder: Path, size_bytes: int, *, limit_bytes: int) -> None:
+    """Is the upload allowed, and is there room for it? Raises InvalidRequest or TooLarge."""
+    if size_bytes <= 0:
+        raise InvalidRequest("upload_config.total_size is 0: say how many bytes the archive has")
+    if size_bytes > limit_bytes:
+        raise TooLarge(f"the archive has {size_bytes} bytes; at most {limit_bytes} are accepted")
+    disk = shutil.disk_usage(folder)
+    # The archive, what it unpacks to, and the depot's copy of that on other file systems.
+    if disk.free - 2 * size_bytes < disk.total * DISK_RESERVE:
+        raise TooLarge(
+            f"the server's disk has {disk.free} bytes free, too little for an archive of {size_bytes}",
+            hint="delete models that are not needed any more, or give the server a larger disk",
+        )
