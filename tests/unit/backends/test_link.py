@@ -215,9 +215,10 @@ async def test_cancel_after_the_end_is_harmless(pair: Pair) -> None:
 async def test_lost_connection_fails_everything_after_what_came(pair: Pair) -> None:
     await pair.greet()
     call = asyncio.create_task(pair.link.call(b""))
-    exchange = pair.link.open("generate", b"")
-    await pair.worker.read()
-    await pair.worker.send(Kind.ITEM, 1, b"first")
+    exchange = pair.link.open("generate", b"go")
+    await asyncio.sleep(0)
+    frames = {frame.payload: frame for frame in [await pair.worker.read(), await pair.worker.read()]}
+    await pair.worker.send(Kind.ITEM, frames[b"go"].request_id, b"first")
     pair.worker.connection.shutdown(socket.SHUT_RDWR)
     with pytest.raises(errors.WorkerCrashed):
         await call
