@@ -19,7 +19,7 @@ from modelyard.errors import ModelLoadFailed, ModelyardError
 from modelyard.wire.frames import Kind
 from modelyard.wire.handshake import FAILED, LOADING, READY, Hello, State
 from modelyard.worker.crew import Crew
-from modelyard.worker.guard import close_stdin, die_with_parent, leave_now, leave_with_children
+from modelyard.worker.guard import close_stdin, leave_now, leave_with_children
 from modelyard.worker.invoke import Invoker
 from modelyard.worker.link import Link
 from modelyard.worker.load import LoadedModel, load_model
@@ -31,7 +31,6 @@ MAX_TOKEN_BYTES = 4096
 def main(arguments: list[str] | None = None) -> int:
     """Serve one replica until told to stop; returns the exit code."""
     options = _parse_options(arguments)
-    die_with_parent()
     token = _read_token()
     os.chdir(options.folder)
     print_lines_at_once()

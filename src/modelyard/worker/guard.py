@@ -1,26 +1,16 @@
-"""A worker does not outlive its gateway: the kernel is asked to see to it, and the end of the socket does too."""
+"""How a worker ends: it does not outlive its gateway, and takes with it what the author started.
+
+The end of the socket tells that the gateway is gone, however it went. The kernel's own signal for that
+(PR_SET_PDEATHSIG) would be quicker, and end this process before it could end its children.
+"""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
-import sys
 from typing import NoReturn
 
 from modelyard.worker.output import flush_output
-
-_PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent is gone. Only Linux can; elsewhere nothing happens."""
-    if not sys.platform.startswith("linux"):
-        return
-    try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    except (OSError, AttributeError):
-        return
 
 
 def close_stdin() -> None:

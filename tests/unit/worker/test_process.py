@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -15,16 +16,19 @@ import pytest
 import modelyard
 from modelyard.wire.frames import FIRST, LAST, STREAM, Frame, FrameDecoder, Kind, encode_frame
 from modelyard.wire.handshake import Hello, State
-from modelyard.wire.messages import Data, Input, PostModelOutputsRequest, Text
+from modelyard.wire.messages import Data, Input, MultiOutputResponse, PostModelOutputsRequest, Text
 
 MODEL = """
-import sys
-from clarifai_grpc.grpc.api import service_pb2
+import subprocess
+from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from modelyard.sdk.runner import ModelRunner
 
 class Model(ModelRunner):
     def predict(self, request):
-        return service_pb2.MultiOutputResponse()
+        child = subprocess.Popen(["sleep", "60"])
+        output = resources_pb2.Output()
+        output.data.text.raw = str(child.pid)
+        return service_pb2.MultiOutputResponse(outputs=[output])
 
     def stream(self, requests):
         for request in requests:
@@ -48,6 +52,7 @@ class Worker:
                 *("--folder", str(folder), "--replica", "r"),
             ],
             stdin=subprocess.PIPE,
+            start_new_session=True,
             env={**os.environ, "PYTHONPATH": str(Path(modelyard.__file__).parent.parent)},
         )
         assert self.process.stdin is not None
@@ -125,6 +130,16 @@ def test_worker_ends_when_the_gateway_is_gone(worker: Worker) -> None:
     worker.read()
     worker.connection.close()
     assert worker.process.wait(timeout=10) != 0
+
+
+def test_what_the_author_started_ends_with_the_gateway_too(worker: Worker) -> None:
+    worker.send(Kind.REQUEST, 1, REQUEST, FIRST | LAST)
+    child = int(MultiOutputResponse.FromString(worker.read().payload).outputs[0].data.text.raw)
+    watch = os.pidfd_open(child)
+    worker.connection.close()
+    assert worker.process.wait(timeout=10) == -signal.SIGKILL
+    assert select.select([watch], [], [], 10)[0]
+    os.close(watch)
 
 
 def test_worker_ends_when_what_comes_are_no_frames(worker: Worker) -> None:
