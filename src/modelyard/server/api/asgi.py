@@ -14,7 +14,7 @@ from modelyard.server.api.v2.dispatch import V2
 log = logging.getLogger(__name__)
 
 GRPC_TYPE = b"application/grpc"
-GRPC_CODECS = frozenset({b"", b"+proto"})
+GRPC_TYPES = frozenset({GRPC_TYPE, GRPC_TYPE + b"+proto"})
 TRAILERS = "http.response.trailers"
 Hook = Callable[[], Awaitable[None]]
 
@@ -43,10 +43,12 @@ def make_app(
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
-            case "http" if _is_grpc(scope["headers"]):
-                await _enter_grpc(grpc, scope, receive, send)
             case "http":
-                await rest(scope, receive, send)
+                kind = _content_type(scope["headers"])
+                if not kind.startswith(GRPC_TYPE):
+                    await rest(scope, receive, send)
+                elif await _is_admitted(scope, kind, send):
+                    await grpc(scope, receive, send)
             case "lifespan":
                 await _run_lifespan(receive, send, on_start, on_stop)
             case "websocket":
@@ -58,25 +60,24 @@ def make_app(
     return application
 
 
-def _is_grpc(headers: Headers) -> bool:
+def _content_type(headers: Headers) -> bytes:
     for name, value in headers:
         if name == b"content-type":
-            kind = value.partition(b";")[0].strip().lower()
-            return kind == GRPC_TYPE or kind.startswith(GRPC_TYPE + b"+")
-    return False
+            return value.partition(b";")[0].strip().lower()
+    return b""
 
 
-async def _enter_grpc(grpc: GrpcDoor, scope: Scope, receive: Receive, send: Send) -> None:
+async def _is_admitted(scope: Scope, kind: bytes, send: Send) -> bool:
     """Turn away what gRPC forbids before its own statuses begin, by HTTP statuses."""
-    kind = next(value for name, value in scope["headers"] if name == b"content-type").partition(b";")[0].strip().lower()
     if scope["method"] != "POST":
         await send_error(send, 405, "a gRPC request is a POST", headers=[(b"allow", b"POST")])
-    elif kind[len(GRPC_TYPE) :] not in GRPC_CODECS:
+    elif kind not in GRPC_TYPES:
         await send_error(send, 415, f"content type {kind.decode('latin-1')!r}: only application/grpc+proto is spoken")
     elif TRAILERS not in scope.get("extensions", {}):
         await send_error(send, 505, "gRPC needs HTTP/2 and the request header 'te: trailers'")
     else:
-        await grpc(scope, receive, send)
+        return True
+    return False
 
 
 async def _run_lifespan(receive: Receive, send: Send, on_start: Hook, on_stop: Hook) -> None:
