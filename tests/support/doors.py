@@ -50,6 +50,7 @@ class EchoHandlers:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.received: list[Any] = []
+        self.answered = 0
         self.cancelled = asyncio.Event()
         self.entered = asyncio.Event()
 
@@ -67,6 +68,7 @@ class EchoHandlers:
         self.calls.append(call)
         for one in request.inputs:
             await self._misbehave(one.data.text.raw)
+            self.answered += 1
             yield MultiOutputResponse(outputs=[Output(data=one.data)])
 
     async def stream(self, call: Call, incomings: AsyncIterator[Incoming]) -> AsyncIterator[Reply]:
