@@ -14,6 +14,8 @@ from modelyard.wire.messages import Data, PostModelOutputsRequest
 
 MEDIA = ("image", "audio", "video")
 MAX_DEPTH = 16
+MAX_REQUEST_BYTES = 512 * 1024 * 1024
+"""What all URLs of one request may lead to, together."""
 
 
 class Fetcher(Protocol):
@@ -33,12 +35,35 @@ async def fetch_inputs(request: PostModelOutputsRequest, fetcher: Fetcher, *, te
     ]
     if not wanted:
         return False
-    contents = await asyncio.gather(
-        *(fetcher.fetch(holder.url, where=where, tenant=tenant) for where, holder in wanted)
-    )
-    for (where, holder), content in zip(wanted, contents, strict=True):
-        _fill(where, holder, content)
+    filler = _Filler(fetcher, tenant)
+    tasks = [asyncio.create_task(filler.fill(where, holder)) for where, holder in wanted]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     return True
+
+
+class _Filler:
+    """Fetches for one request, as long as that stays within its size."""
+
+    def __init__(self, fetcher: Fetcher, tenant: str) -> None:
+        self._fetcher = fetcher
+        self._tenant = tenant
+        self._left_bytes = MAX_REQUEST_BYTES
+
+    async def fill(self, where: str, holder: Any) -> None:
+        """Put what the holder's URL leads to beside it."""
+        content = await self._fetcher.fetch(holder.url, where=where, tenant=self._tenant)
+        self._left_bytes -= len(content)
+        if self._left_bytes < 0:
+            raise InvalidInput(
+                f"{where}: the URLs of this request lead to more than {MAX_REQUEST_BYTES} bytes",
+                hint="send fewer inputs at once",
+            )
+        _fill(where, holder, content)
 
 
 def _find_urls(data: Data, where: str, depth: int = 0) -> Iterator[tuple[str, Any]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from modelyard.errors import InternalError, InvalidRequest, ModelDeploying, ModelyardError
+from modelyard.errors import InternalError, InvalidRequest, ModelDeploying, ModelyardError, VersionNotFound
 from modelyard.server.backends.base import Exchange
 from modelyard.server.records import Deployment
 from modelyard.server.routing.router import Router
@@ -19,6 +19,9 @@ from modelyard.server.store.base import Store
 from modelyard.wire.messages import PostModelOutputsRequest
 
 MAX_INPUTS = 128
+LOOK_AGAIN_S = 1.0
+
+log = logging.getLogger(__name__)
 
 
 class RequestMessage(Protocol):
@@ -79,9 +82,10 @@ class Predict:
     ) -> AsyncGenerator[bytes, None]:
         """Requests in, answers out, at the same time.
 
-        Published clients cannot send a stream again, so it waits for a replica as long as its deadline allows.
+        Published clients cannot send a stream again, so it waits for the build and for a replica as long as its
+        deadline allows.
         """
-        target = await self._targets.resolve(address)
+        target = await self._resolve_built(address, deadline)
         await self._hold(target, deadline, is_patient=True)
         async with self._router.open(target.version_id, "stream", None, deadline=deadline) as exchange:
             feeder = asyncio.create_task(self._feed(exchange, target, address, requests))
@@ -91,6 +95,17 @@ class Predict:
             finally:
                 feeder.cancel()
                 await asyncio.gather(feeder, return_exceptions=True)
+
+    async def _resolve_built(self, address: Address, deadline: float | None) -> Target:
+        """As `Targets.resolve`, but waits while the version is being built."""
+        waiter = self._store.watch()
+        while True:
+            try:
+                return await self._targets.resolve(address)
+            except ModelDeploying:
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise
+            await waiter.wait(timeout_s=LOOK_AGAIN_S)
 
     async def _feed(
         self, exchange: Exchange, target: Target, address: Address, requests: AsyncIterator[RequestMessage]
@@ -102,9 +117,9 @@ class Predict:
             exchange.end()
         except ModelyardError as error:
             exchange.cancel(error)
-        except Exception as error:
+        except Exception:  # the boundary of a task: logged, and told to the caller
+            log.exception("stream.crashed version=%s", target.version_id)
             exchange.cancel(InternalError("a fault of the server while it read the stream"))
-            raise error from None
 
     async def _prepare(
         self, target: Target, address: Address, request: PostModelOutputsRequest, raw: bytes | None
@@ -118,7 +133,7 @@ class Predict:
         return target.prefix + (request.SerializeToString() if raw is None else raw)
 
     async def _hold(self, target: Target, deadline: float | None, *, is_patient: bool = False) -> None:
-        """Wait until a replica is there; ask for one where none is wanted."""
+        """Wait until a replica is there; ask for one where none is wanted. Raises ModelDeploying, VersionNotFound."""
         if self._router.is_ready(target.version_id):
             return
         await self._want(target)
@@ -131,16 +146,20 @@ class Predict:
             raise ModelDeploying(f"version {target.version_id} has no replica that is ready: {why}")
 
     async def _want(self, target: Target) -> None:
+        """Have a replica of it wanted, where it is not: an older version that is asked for by its id."""
         deployment = await self._store.deployments.get(target.version_id)
-        if deployment is not None and deployment.replicas > 0:
+        if deployment is not None:
+            if deployment.replicas == 0:
+                await self._store.deployments.scale(target.version_id, 1, self._now())
             return
         version = await self._store.versions.get_by_id(target.version_id)
         if version is None:
-            raise ModelDeploying(f"version {target.version_id} was deleted")
-        wanted = deployment or Deployment(
-            version_id=target.version_id, key=version.key, replicas=1, is_default=False, modified_at=self._now()
+            raise VersionNotFound(f"version {target.version_id} was deleted")
+        await self._store.deployments.put(
+            Deployment(
+                version_id=target.version_id, key=version.key, replicas=1, is_default=False, modified_at=self._now()
+            )
         )
-        await self._store.deployments.put(replace(wanted, replicas=1, modified_at=self._now()))
 
 
 def _check_inputs(request: PostModelOutputsRequest) -> None:
@@ -157,4 +176,5 @@ def _merge(target: Target, request: PostModelOutputsRequest) -> bytes:
     merged.CopyFrom(target.defaults)
     merged.model.model_version.output_info.data.ClearField("concepts")
     merged.MergeFrom(request)
-    return merged.SerializeToString()
+    payload: bytes = merged.SerializeToString()
+    return payload

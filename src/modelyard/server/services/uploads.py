@@ -14,12 +14,12 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from modelyard.errors import Cancelled, InvalidRequest, ModelBusy, ModelyardError, UploadIncomplete
+from modelyard.errors import Cancelled, Conflict, InternalError, ModelyardError, UploadIncomplete
 from modelyard.parts.depot import Depot
 from modelyard.server import failpoints
 from modelyard.server.records import Build, BuildState, LogType, ModelKey, Version, VersionState
@@ -107,52 +107,54 @@ class Uploads:
             ModelNotFound: the model must be there before its versions.
             InvalidRequest, UploadIncomplete, TooLarge: the stream is not what was announced.
             InvalidArchive, InvalidConfig, InvalidFolder: its content cannot be used.
+            Conflict: the user has too many uploads running, or the version was deleted meanwhile.
         """
         model = await self._models.find(announcement.user_id, announcement.app_id, announcement.model_id)
         check_room(self._folder, announcement.total_bytes, limit_bytes=self._settings.max_size_bytes)
         with self._one_of_few(announcement.user_id):
-            version = await self._begin(model.key, announcement)
+            version = self._make_version(model.key, announcement)
             archive = UploadFile(self._folder / f"{version.version_id}.part", announcement.total_bytes)
             try:
-                async for progress in self._run(version, announcement, archive, parts):
-                    yield progress
-            except ModelyardError as error:
-                await self._fail(version, error)
-                raise
-            except BaseException:
+                async with aclosing(self._run(version, announcement, archive, parts)) as steps:
+                    async for progress in steps:
+                        yield progress
+            except (asyncio.CancelledError, GeneratorExit):
                 left = Cancelled("the client went away during the upload", hint="upload again")
                 await asyncio.shield(self._fail(version, left))
                 raise
+            except ModelyardError as error:
+                await self._fail(version, error)
+                raise
+            except Exception as error:
+                raise await self._fail_by_fault(version, error) from error
             finally:
-                archive.discard()
-                _remove(self._staging(version))
+                await asyncio.to_thread(archive.discard)
+                await asyncio.to_thread(_remove, self._staging(version))
 
-    async def _begin(self, key: ModelKey, announcement: Announcement) -> Version:
+    def _make_version(self, key: ModelKey, announcement: Announcement) -> Version:
         at = self._now()
-        version = await self._store.versions.add(
-            Version(
-                version_id=make_version_id(),
-                key=key,
-                number=0,
-                state=VersionState.UPLOADING,
-                state_message="the archive is arriving",
-                state_details="",
-                spec=pack_spec(announcement.spec),
-                code_digest="",
-                weights_digest="",
-                environment_digest="",
-                manifest_digest="",
-                size_bytes=0,
-                created_at=at,
-                modified_at=at,
-            )
+        return Version(
+            version_id=make_version_id(),
+            key=key,
+            number=0,
+            state=VersionState.UPLOADING,
+            state_message="the archive is arriving",
+            state_details="",
+            spec=pack_spec(announcement.spec),
+            code_digest="",
+            weights_digest="",
+            environment_digest="",
+            manifest_digest="",
+            size_bytes=0,
+            created_at=at,
+            modified_at=at,
         )
-        failpoints.hit("upload.first_message")
-        return version
 
     async def _run(
         self, version: Version, announcement: Announcement, archive: UploadFile, parts: AsyncIterator[ContentPart]
     ) -> AsyncGenerator[Progress, None]:
+        await self._store.versions.add(version)
+        failpoints.hit("upload.first_message")
         yield _progress(version, archive, "Upload started")
         told_at = time.monotonic()
         while (part := await self._next(parts)) is not None:
@@ -165,10 +167,13 @@ class Uploads:
         failpoints.hit("upload.after_fsync")
         yield _progress(version, archive, "Checking the archive")
         work = asyncio.create_task(asyncio.to_thread(self._take_in, version, archive))
-        while not work.done():
-            await asyncio.wait({work}, timeout=PROGRESS_S)
-            if not work.done():
+        try:
+            while not (await asyncio.wait({work}, timeout=PROGRESS_S))[0]:
                 yield _progress(version, archive, "Checking the archive")
+        finally:
+            # A thread cannot be stopped: whoever cleans up after it waits for its end, its result wanted or not.
+            await asyncio.wait({work})
+            work.exception()
         await self._acknowledge(version, announcement, work.result())
         yield _progress(version, archive, "Upload done; building", is_accepted=True)
 
@@ -214,11 +219,10 @@ class Uploads:
         )
         failpoints.hit("upload.before_ack")
         if not await self._store.versions.acknowledge_upload(uploaded, build):
-            raise InvalidRequest("the version was deleted while it was being uploaded")
+            raise Conflict("the version was deleted while it was being uploaded")
         failpoints.hit("upload.after_ack")
 
     async def _fail(self, version: Version, error: ModelyardError) -> None:
-        self._write_line(version.version_id, LogType.BUILD, f"Upload failed: {error}")
         failed = replace(
             version,
             state=VersionState.UPLOAD_FAILED,
@@ -227,15 +231,22 @@ class Uploads:
             modified_at=self._now(),
             completed_at=self._now(),
         )
-        await self._store.versions.update(failed, expected=frozenset({VersionState.UPLOADING}))
+        if await self._store.versions.update(failed, expected=frozenset({VersionState.UPLOADING})):
+            self._write_line(version.version_id, LogType.BUILD, f"Upload failed: {error}")
+
+    async def _fail_by_fault(self, version: Version, error: Exception) -> InternalError:
+        """Log a fault of ours, such as a full disk, and make the error that the client gets."""
+        log.error("upload.crashed version=%s", version.version_id, exc_info=error)
+        what = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        fault = InternalError(f"the server could not take the upload: {what}", hint="its log has more")
+        await self._fail(version, fault)
+        return fault
 
     @contextmanager
     def _one_of_few(self, user_id: str) -> Iterator[None]:
         limit = self._settings.concurrent_per_user
         if self._running[user_id] >= limit:
-            raise ModelBusy(
-                f"{limit} uploads of yours are running; at most {limit} may", hint="try again after one ended"
-            )
+            raise Conflict(f"{limit} uploads of yours are running, the most that may", hint="wait until one has ended")
         self._running[user_id] += 1
         try:
             yield

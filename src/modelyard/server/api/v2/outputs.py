@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from modelyard.errors import InvalidRequest, NotFound
 from modelyard.server.api.v2.call import Call, Handler, Incoming
+from modelyard.server.api.v2.requests import require_same
 from modelyard.server.services.predict import Predict
 from modelyard.server.services.targets import Address
 from modelyard.wire.messages import PostModelOutputsRequest
@@ -72,7 +73,10 @@ def _read_address(call: Call, request: PostModelOutputsRequest) -> Address:
 
 
 def _read_names(call: Call, request: PostModelOutputsRequest) -> Address:
+    """The names in one message. Those in its `model` may not contradict its `user_app_id`."""
     model = request.model
+    require_same("user_id", call.user_id, "" if model.user_id == "me" else model.user_id)
+    require_same("app_id", call.app_id, model.app_id)
     return Address(
         user_id=call.user_id,
         app_id=call.app_id or model.app_id,

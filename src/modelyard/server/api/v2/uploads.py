@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 from modelyard.errors import InvalidRequest, ModelyardError, UploadIncomplete
 from modelyard.server.api.v2.call import Call, Handler, Incoming
+from modelyard.server.api.v2.dispatch import log_failure
 from modelyard.server.services.uploads import Announcement, ContentPart, Progress, Uploads
 from modelyard.wire.messages import PostModelVersionsUploadResponse, Status, StatusCode
 from modelyard.wire.status import status_of
@@ -36,12 +38,13 @@ class UploadsV2:
         except ModelyardError as error:
             if not version_id:
                 raise
+            log_failure(call.method.name, call.request_id, call.caller, error)
             status = status_of(error, request_id=call.request_id)
             yield PostModelVersionsUploadResponse(status=status, model_version_id=version_id)
 
 
 def _read_announcement(call: Call, first: Incoming) -> Announcement:
-    message = first.message
+    message: Any = first.message
     if message.WhichOneof("upload_data") != "upload_config":
         raise UploadIncomplete("the first message of an upload must be upload_config; this stream began with data")
     config = message.upload_config
@@ -56,7 +59,7 @@ def _read_announcement(call: Call, first: Incoming) -> Announcement:
 
 async def _read_parts(incomings: AsyncIterator[Incoming]) -> AsyncIterator[ContentPart]:
     async for one in incomings:
-        message = one.message
+        message: Any = one.message
         if message.WhichOneof("upload_data") != "content_part":
             raise InvalidRequest("upload_config came twice: after the first message only content_part may follow")
         yield ContentPart(number=message.content_part.part_number, data=message.content_part.data)
