@@ -19,6 +19,7 @@ DENIED: tuple[tuple[Network, str], ...] = tuple(
         ("10.0.0.0/8", "a private address"),
         ("100.64.0.0/10", "a private address"),
         ("127.0.0.0/8", "a private address of this host"),
+        ("168.63.129.16/32", "an address of the cloud that a host is in"),
         ("169.254.0.0/16", "a link-local address"),
         ("172.16.0.0/12", "a private address"),
         ("192.0.0.0/24", "a reserved address"),
@@ -44,6 +45,10 @@ DENIED: tuple[tuple[Network, str], ...] = tuple(
         ("fe80::/10", "a link-local address"),
         ("fec0::/10", "a private address"),
         ("ff00::/8", "a multicast address"),
+        # Whatever else is not in 2000::/3, the only part of IPv6 that is given to networks.
+        ("::/3", "a reserved address"),
+        ("4000::/2", "a reserved address"),
+        ("8000::/1", "a reserved address"),
     )
 )
 

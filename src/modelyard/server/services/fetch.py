@@ -61,7 +61,7 @@ class SafeFetcher:
         Args:
             url: http or https.
             where: The field of the request that holds it: errors begin with it.
-            tenant: Who asks: a user may fetch only so many at once, more wait for their turn.
+            tenant: Who asks: a user may fetch only so many at once; more wait for their turn, within the same time.
 
         Raises:
             InvalidInput: it may not be fetched, cannot be reached, or is too large or too slow.
@@ -75,7 +75,7 @@ class SafeFetcher:
         except InvalidInput as error:
             raise InvalidInput(f"{where}: {error.message}", hint=error.hint) from None
         try:
-            async with self._turn_of(tenant), asyncio.timeout(self._settings.total_timeout_s):
+            async with asyncio.timeout(self._settings.total_timeout_s), self._turn_of(tenant):
                 return await self._follow(place)
         except TimeoutError:
             reason = f"it could not be fetched within {self._settings.total_timeout_s:g} s"

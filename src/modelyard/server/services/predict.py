@@ -105,7 +105,8 @@ class Predict:
             except ModelDeploying:
                 if deadline is not None and time.monotonic() >= deadline:
                     raise
-            await waiter.wait(timeout_s=LOOK_AGAIN_S)
+            left_s = LOOK_AGAIN_S if deadline is None else deadline - time.monotonic()
+            await waiter.wait(timeout_s=max(0.0, min(LOOK_AGAIN_S, left_s)))
 
     async def _feed(
         self, exchange: Exchange, target: Target, address: Address, requests: AsyncIterator[RequestMessage]

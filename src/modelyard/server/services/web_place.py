@@ -57,8 +57,11 @@ def parse_place(text: str) -> Place:
         raise InvalidInput(f"the URL has {len(text)} characters; at most {MAX_URL_LENGTH} are allowed")
     try:
         return _take_apart(httpx.URL(text))
-    except (httpx.InvalidURL, ValueError) as error:
-        raise InvalidInput(f"this is not a URL: {error}") from None
+    except (httpx.InvalidURL, ValueError):
+        # httpx says which part it cannot read, and that part may be a password.
+        raise InvalidInput(
+            "this is not a URL", hint="write it as https://host/path, with a host in ASCII or IDNA 2008"
+        ) from None
 
 
 def _take_apart(url: httpx.URL) -> Place:
