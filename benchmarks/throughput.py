@@ -33,6 +33,20 @@ CLIENTS = (1, 16, 64)
 TEXT = "The quick brown fox jumps over the lazy dog. " * 2
 METHOD = "/clarifai.api.V2/PostModelOutputs"
 WARM_UP_S = 0.5
+INTRODUCTION = """\
+# Throughput
+
+Made by `script/bench`: medians of {rounds} rounds of {seconds:g} s for each measurement, alternating between the two
+servers. A request is a unary predict over gRPC with one text of 90 bytes; each client is a connection with one request
+in flight. Modelyard is the whole path (gateway, worker process, model) on one core. The plain server is a grpc.aio echo
+without tokens, store or worker, on the same core. The load runs on another core and checks every answer.
+
+| clients | Modelyard requests/s | p50 ms | p99 ms | plain requests/s | p50 ms | p99 ms | ratio | load core |
+|---:|---:|---:|---:|---:|---:|---:|---:|---:|"""
+EXPLANATION = """
+`ratio` is Modelyard's requests/s divided by the plain server's. `load core` is how busy the load generator was at most:
+well below 100 % means that the servers were measured, not the load.
+"""
 PACKAGES = ("h2corn", "uvloop", "grpcio", "protobuf", "clarifai-grpc", "SQLAlchemy")
 
 
@@ -115,6 +129,7 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in PACKAGES},
         "commit": commit.stdout.strip(),
+        "load average at the end": f"{os.getloadavg()[0]:.1f} over one minute, the benchmark's own about 2",
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
 
@@ -122,17 +137,7 @@ def describe_machine() -> dict[str, Any]:
 def render(report: dict[str, Any]) -> str:
     """The report as Markdown."""
     machine, rows = report["machine"], report["medians"]
-    lines = [
-        "# Throughput",
-        "",
-        f"Made by `script/bench`. Medians of {report['rounds']} rounds of {report['seconds']:g} s each, alternating",
-        "between the two servers. Unary predict of one text of 90 bytes over gRPC; each client is a connection with one",
-        "request in flight. Modelyard is the whole path (gateway, worker process, model) and shares one core; the plain",
-        "grpc.aio echo server, without tokens, store or worker, has the same core; the load runs on another core.",
-        "",
-        "| clients | Modelyard requests/s | p50 ms | p99 ms | plain requests/s | p50 ms | p99 ms | ratio | load core |",
-        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
+    lines = [INTRODUCTION.format(rounds=report["rounds"], seconds=report["seconds"])]
     for row in rows:
         ours, plain = row["modelyard"], row["plain"]
         used = max(ours["load_core_used"], plain["load_core_used"])
@@ -143,12 +148,7 @@ def render(report: dict[str, Any]) -> str:
             *(f"{row['throughput_ratio']:.2f}", f"{used:.0%}"),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += [
-        "",
-        "`ratio` is Modelyard's requests/s divided by the plain server's. `load core` is how busy the load",
-        "",
-    ]
-    lines[-1:] = ["generator was at most: well below 100 % means that the servers were measured, not the load.", ""]
+    lines.append(EXPLANATION)
     lines += [f"- {name}: {value}" for name, value in machine.items()]
     return "\n".join(lines) + "\n"
 
