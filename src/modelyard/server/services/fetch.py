@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from modelyard.errors import InvalidInput
@@ -24,6 +25,7 @@ MAX_REDIRECTS = 3
 RESOLVERS = 8
 """Names that are looked up at once, in threads of their own: a slow name server takes none from others."""
 
+T = TypeVar("T")
 Resolver = Callable[[str], Sequence[str]]
 """From a name to its addresses. Blocks; raises OSError."""
 
@@ -34,7 +36,7 @@ class SafeFetcher:
     Args:
         settings: What may be fetched, and how much of it.
         resolve: Looks names up; the system's resolver by default.
-        tls: Which certificates are believed; the system's by default.
+        tls: Which certificates are believed; the system's by default, read when the first URL needs them.
 
     Raises:
         InvalidRequest: The allow-list has an entry that means nothing.
@@ -47,7 +49,7 @@ class SafeFetcher:
         self._allowed = AllowList.parse(settings.allow)
         self._limits = Limits(max_size_bytes=settings.max_size_bytes, idle_timeout_s=settings.idle_timeout_s)
         self._resolve = resolve or resolve_name
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls
         self._threads = ThreadPoolExecutor(max_workers=RESOLVERS, thread_name_prefix="resolve")
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
@@ -91,7 +93,7 @@ class SafeFetcher:
 
     async def _follow(self, place: Place) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):
-            found = await get(place, await self._check(place), self._limits, self._tls)
+            found = await get(place, await self._check(place), self._limits, await self._tls_for(place))
             if found.location is None:
                 return found.content
             place = place.follow(found.location)
@@ -121,9 +123,18 @@ class SafeFetcher:
                 hint=f"the operator can allow it: modelyard up --fetch-allow {place.authority}",
             )
 
+    async def _tls_for(self, place: Place) -> ssl.SSLContext | None:
+        if self._tls is None and place.scheme == "https":
+            # Reading all the system's certificates takes a good part of a second.
+            self._tls = await self._in_thread(ssl.create_default_context)
+        return self._tls
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
     async def _look_up(self, host: str) -> list[Address]:
         try:
-            texts = await asyncio.get_running_loop().run_in_executor(self._threads, self._resolve, host)
+            texts = await self._in_thread(lambda: self._resolve(host))
         except (OSError, UnicodeError):
             raise InvalidInput(f"the name {host} cannot be resolved") from None
         addresses = [address for text in texts if (address := parse_address(text)) is not None]

@@ -71,7 +71,7 @@ class PinnedNetwork(httpcore.AsyncNetworkBackend):
         await self._network.sleep(seconds)
 
 
-async def get(place: Place, addresses: Sequence[Address], limits: Limits, tls: ssl.SSLContext) -> Found:
+async def get(place: Place, addresses: Sequence[Address], limits: Limits, tls: ssl.SSLContext | None) -> Found:
     """Ask for one URL. Raises InvalidInput, which does not name the URL, for every way in which it can fail."""
     idle_s = limits.idle_timeout_s
     try:
