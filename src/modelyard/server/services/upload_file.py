@@ -70,7 +70,7 @@ class UploadFile:
 def check_room(folder: Path, size_bytes: int, *, limit_bytes: int) -> None:
     """Is the upload allowed, and is there room for it? Raises InvalidRequest or TooLarge."""
     if size_bytes <= 0:
-        raise InvalidRequest("upload_config.total_size is 0: say how many bytes the archive has")
+        raise InvalidRequest(f"upload_config.total_size is {size_bytes}: say how many bytes the archive has")
     if size_bytes > limit_bytes:
         raise TooLarge(f"the archive has {size_bytes} bytes; at most {limit_bytes} are accepted")
     disk = shutil.disk_usage(folder)

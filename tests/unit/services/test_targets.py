@@ -1,0 +1,130 @@
+"""From what a request names to the version that answers it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from modelyard.errors import (
+    InvalidRequest,
+    ModelDeploying,
+    ModelNotDeployed,
+    ModelNotFound,
+    ModelyardError,
+    VersionNotFound,
+)
+from modelyard.server.records import VersionState
+from modelyard.server.services.targets import Address, Targets
+from modelyard.wire.messages import ModelVersion, PostModelOutputsRequest
+from support.house import House
+from support.stores import add_model, add_version, make_deployment, make_key, make_version
+
+
+def address(version_id: str = "", *, model_id: str = "m", app_id: str = "main", user_id: str = "ada") -> Address:
+    return Address(user_id=user_id, app_id=app_id, model_id=model_id, version_id=version_id)
+
+
+@pytest.fixture
+async def targets(house: House) -> Targets:
+    await add_model(house.store)
+    return Targets(house.versions, clock=house.clock.monotonic)
+
+
+async def test_no_version_is_the_default_one(targets: Targets, house: House) -> None:
+    serving = await add_version(house.store, "v1")
+    await house.store.deployments.put(make_deployment(serving))
+    await add_version(house.store, "v2", state=VersionState.BUILDING)
+    assert (await targets.resolve(address())).version_id == "v1"
+    assert (await targets.resolve(address(app_id=""))).version_id == "v1"
+
+
+async def test_an_older_version_is_asked_for_by_its_id(targets: Targets, house: House) -> None:
+    await add_version(house.store, "v1")
+    await add_version(house.store, "v2")
+    assert (await targets.resolve(address("v1"))).version_id == "v1"
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "words"),
+    [
+        (address(model_id="x"), ModelNotFound, "Model does not exist"),
+        (address(app_id="x"), ModelNotFound, "Model does not exist"),
+        (address(user_id="eve"), ModelNotFound, "Model does not exist"),
+        (address("x"), VersionNotFound, "'x'"),
+        (address(model_id=""), InvalidRequest, "model_id is empty"),
+    ],
+)
+async def test_what_is_not_there_is_named(
+    targets: Targets, house: House, asked: Address, kind: type[ModelyardError], words: str
+) -> None:
+    await add_version(house.store, "v1")
+    with pytest.raises(kind, match=words):
+        await targets.resolve(asked)
+
+
+@pytest.mark.parametrize(
+    "state", [VersionState.UPLOADING, VersionState.UPLOADED, VersionState.BUILDING, VersionState.BUILT]
+)
+async def test_a_version_that_is_being_built_is_deploying(targets: Targets, house: House, state: VersionState) -> None:
+    await house.store.versions.add(replace(make_version("v1", state=state), state_message="waiting for a builder"))
+    with pytest.raises(ModelDeploying, match="not ready yet: waiting for a builder"):
+        await targets.resolve(address())
+
+
+@pytest.mark.parametrize("state", [VersionState.UPLOAD_FAILED, VersionState.BUILD_FAILED])
+async def test_a_version_that_failed_says_why(targets: Targets, house: House, state: VersionState) -> None:
+    failed = replace(make_version("v1", state=state), state_message="no torch for you", state_details="line 3")
+    await house.store.versions.add(failed)
+    with pytest.raises(ModelNotDeployed, match="cannot serve: no torch for you") as caught:
+        await targets.resolve(address())
+    assert caught.value.details == "line 3"
+
+
+async def test_a_version_without_an_upload_says_so(targets: Targets, house: House) -> None:
+    await add_version(house.store, "v1", state=VersionState.EMPTY)
+    with pytest.raises(ModelNotDeployed, match="nothing was uploaded"):
+        await targets.resolve(address())
+
+
+async def test_an_answer_is_remembered_for_a_second_and_a_refusal_is_not(targets: Targets, house: House) -> None:
+    with pytest.raises(VersionNotFound):
+        await targets.resolve(address())
+    first = await add_version(house.store, "v1")
+    await house.store.deployments.put(make_deployment(first))
+    assert (await targets.resolve(address())).version_id == "v1"
+    second = await add_version(house.store, "v2")
+    await house.store.deployments.put(make_deployment(second))
+    house.clock.advance(0.9)
+    assert (await targets.resolve(address())).version_id == "v1"
+    house.clock.advance(0.2)
+    assert (await targets.resolve(address())).version_id == "v2"
+
+
+async def test_the_class_is_told_who_it_is_and_its_concepts(targets: Targets, house: House) -> None:
+    spec = ModelVersion()
+    spec.output_info.data.concepts.add(id="cat", name="Cat")
+    spec.output_info.params_specs.add(path="temperature")
+    await house.store.versions.add(make_version("v1", state=VersionState.READY, spec=spec.SerializeToString()))
+    target = await targets.resolve(address())
+    told = PostModelOutputsRequest.FromString(target.prefix)
+    assert told == target.defaults
+    assert (told.user_app_id.user_id, told.user_app_id.app_id, told.model_id, told.version_id) == (
+        "ada",
+        "main",
+        "m",
+        "v1",
+    )
+    assert (told.model.id, told.model.model_type_id, told.model.model_version.id) == ("m", "text-to-text", "v1")
+    assert [one.id for one in told.model.model_version.output_info.data.concepts] == ["cat"]
+    assert not told.model.model_version.output_info.params_specs
+
+
+async def test_memory_does_not_grow_with_odd_requests(
+    targets: Targets, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelyard.server.services.targets.MAX_REMEMBERED", 2)
+    for number in range(5):
+        await add_version(house.store, f"v{number}", make_key())
+        await targets.resolve(address(f"v{number}"))
+    assert (await targets.resolve(address("v0"))).version_id == "v0"
