@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -17,6 +18,8 @@ class Web:
         self.address = f"127.0.0.1:{port}"
         self.requests: list[bytes] = []
         """Every request's head."""
+        self.names: list[str] = []
+        """The name in every TLS greeting."""
         self.running = 0
         self.most_at_once = 0
         self._scripts: dict[str, Script] = {}
@@ -56,7 +59,7 @@ class Web:
 
 
 @asynccontextmanager
-async def open_web() -> AsyncIterator[Web]:
+async def open_web(*, tls: ssl.SSLContext | None = None) -> AsyncIterator[Web]:
     """A web server for the time of the block; connections that are open at its end are cut."""
     webs: list[Web] = []
     tasks: set[asyncio.Task[None]] = set()
@@ -72,8 +75,10 @@ async def open_web() -> AsyncIterator[Web]:
         finally:
             tasks.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     webs.append(Web(server.sockets[0].getsockname()[1]))
+    if tls is not None:
+        tls.sni_callback = lambda _socket, name, _context: webs[0].names.append(name)
     try:
         yield webs[0]
     finally:

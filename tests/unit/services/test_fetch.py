@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import shutil
 import ssl
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
@@ -237,25 +239,40 @@ async def test_the_next_address_is_tried_where_the_first_does_not_answer(web: We
     assert await fetch(fetcher, web.url("/x", host="two.example")) == b"ok"
 
 
-async def test_tls_is_asked_for_the_name_and_not_the_address(web: Web, make: MakeFetcher) -> None:
-    """The server never has to answer: what the client sends first holds the name, in plain text."""
-    hello: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+async def test_tls_believes_a_certificate_for_the_name_and_no_other(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    await _make_certificate(certificate, key, "safe.example")
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(certificate, key)
+    async with open_web(tls=serving) as web:
+        web.put("/x", b"ok")
+        settings = FetchSettings(allow=("127.0.0.0/8",))
+        believing = ssl.create_default_context(cafile=str(certificate))
+        for tls, host, is_believed in (
+            (believing, "safe.example", True),
+            (believing, "other.example", False),
+            (None, "safe.example", False),
+        ):
+            fetcher = SafeFetcher(settings, resolve=lambda _: ["127.0.0.1"], tls=tls)
+            url = f"https://{host}:{web.port}/x"
+            if is_believed:
+                assert await fetch(fetcher, url) == b"ok"
+            else:
+                with pytest.raises(InvalidInput, match=r"no connection could be made: .*CERTIFICATE_VERIFY_FAILED"):
+                    await fetch(fetcher, url)
+            await fetcher.aclose()
+        assert web.names == ["safe.example", "other.example", "safe.example"]
+        assert len(web.requests) == 1
 
-    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        hello.set_result(await reader.read(4096))
-        writer.close()
 
-    server = await asyncio.start_server(listen, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    fetcher = SafeFetcher(
-        FetchSettings(allow=("safe.example",)), resolve=lambda _: ["127.0.0.1"], tls=ssl.create_default_context()
+async def _make_certificate(certificate: Path, key: Path, host: str) -> None:
+    making = await asyncio.create_subprocess_exec(
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+        *("-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}", "-keyout", key, "-out", certificate),
+        stderr=asyncio.subprocess.DEVNULL,
     )
-    with pytest.raises(InvalidInput, match=r"no connection could be made|broke off"):
-        await fetch(fetcher, f"https://safe.example:{port}/")
-    assert b"safe.example" in await hello
-    await fetcher.aclose()
-    server.close()
-    await server.wait_closed()
+    assert await making.wait() == 0
 
 
 async def _hang(_: asyncio.StreamWriter) -> None:
