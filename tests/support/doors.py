@@ -1,4 +1,4 @@
-"""Real objects for the tests of the doors: tokens in a dict, handlers that echo, and an ASGI client without a network."""
+"""Real objects for tests of the doors: tokens in a dict, handlers that echo, an ASGI client without a network."""
 
 from __future__ import annotations
 

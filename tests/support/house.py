@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.stores import Clock, make_user, open_store
-
 from modelyard.server.services.apps import Apps
 from modelyard.server.services.logs import Logs
 from modelyard.server.services.models import Models
@@ -16,6 +14,7 @@ from modelyard.server.services.tokens import Tokens
 from modelyard.server.services.users import Users
 from modelyard.server.services.versions import Versions
 from modelyard.server.store.sql import SqlStore
+from support.stores import Clock, make_user, open_store
 
 
 @dataclass

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
+from clarifai_grpc.channel.clarifai_channel import ClarifaiChannel
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2, service_pb2_grpc
 
 START_TIMEOUT_S = 60
@@ -99,14 +100,26 @@ def running_server(data_dir: Path, *arguments: str, env: dict[str, str] | None =
             server.stop()
 
 
+def open_channel(address: str, *, retries: bool = True) -> grpc.Channel:
+    """The published package's own channel, with its retries and limits; it also sets up the stub's deserialisers.
+
+    Without retries a call to a server that died ends at once.
+    """
+    host, _, port = address.partition(":")
+    channel = ClarifaiChannel.get_insecure_grpc_channel(base=host, port=int(port))
+    if retries:
+        return channel
+    channel.close()
+    return grpc.insecure_channel(address, options=[("grpc.enable_retries", 0)])
+
+
 class V2:
     """The published gRPC stub, with a token and the ids of one app filled in."""
 
-    def __init__(self, server: RunningServer, *, token: str | None = None, app_id: str = "main") -> None:
-        self.channel = grpc.insecure_channel(
-            server.address,
-            options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
-        )
+    def __init__(
+        self, server: RunningServer, *, token: str | None = None, app_id: str = "main", retries: bool = True
+    ) -> None:
+        self.channel = open_channel(server.address, retries=retries)
         self.stub = service_pb2_grpc.V2Stub(self.channel)
         self.metadata = (("authorization", f"Key {token or server.token}"),)
         self.user_app = resources_pb2.UserAppIDSet(user_id=server.user_id, app_id=app_id)

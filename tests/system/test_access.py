@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import grpc
 import httpx
 import pytest
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2 as codes
 
 from support.folders import pack, write_folder
-from support.server import V2, RunningServer
+from support.server import V2, RunningServer, open_channel
 from support.uploads import send_upload, upload_messages
 
 
-@pytest.mark.parametrize("token", ["wrong", "myd_0000_aaaa", ""])
+@pytest.mark.parametrize("token", ["wrong", "myd_0000_aaaa", "x y"])
 def test_wrong_token_is_a_status_inside_an_ok_answer(server: RunningServer, echo_version: str, token: str) -> None:
-    with V2(server, token=token or " ") as v2:
+    with V2(server, token=token) as v2:
         assert v2.predict("echo", "x").status.code == codes.CONN_KEY_INVALID
         assert [one.status.code for one in v2.generate("echo", "x")] == [codes.CONN_KEY_INVALID]
         assert [one.status.code for one in v2.stream(iter([v2.text_request("echo", "x")]))] == [codes.CONN_KEY_INVALID]
@@ -80,7 +79,7 @@ def test_listing_of_keys_never_shows_their_text(server: RunningServer, v2: V2) -
 
 
 def test_status_codes_need_no_token(server: RunningServer) -> None:
-    with grpc.insecure_channel(server.address) as channel:
+    with open_channel(server.address) as channel:
         from clarifai_grpc.grpc.api import service_pb2_grpc
 
         answer = service_pb2_grpc.V2Stub(channel).ListStatusCodes(service_pb2.ListStatusCodesRequest())

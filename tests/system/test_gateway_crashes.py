@@ -25,18 +25,15 @@ BEFORE_ACK = [
 AFTER_ACK = ["upload.after_ack", "build.started", "build.locked", "build.installed", "build.before_done", "build.done"]
 
 
-def list_versions(v2: V2):
-    return list(
-        v2.call(
-            "ListModelVersions", service_pb2.ListModelVersionsRequest(user_app_id=v2.user_app, model_id="echo")
-        ).model_versions
-    )
+def list_versions(v2: V2, model_id: str = "echo"):
+    request = service_pb2.ListModelVersionsRequest(user_app_id=v2.user_app, model_id=model_id)
+    return list(v2.call("ListModelVersions", request).model_versions)
 
 
 def crash_at(failpoint: str, data_dir: Path, archive: bytes) -> None:
     """A server that dies at the failpoint while it takes and builds this upload."""
     server = RunningServer(data_dir, env={"MODELYARD_FAILPOINT": f"{failpoint}=kill"})
-    with V2(server) as v2:
+    with V2(server, retries=False) as v2:
         create_model(v2)
         with contextlib.suppress(grpc.RpcError):
             send_upload(v2, upload_messages(v2, archive))
@@ -77,9 +74,9 @@ def test_client_that_leaves_midway_leaves_a_failed_upload(tmp_path: Path, server
     import time
 
     archive = pack(write_folder(tmp_path / "folder"))
-    with V2(server, app_id="leavers") as v2:
-        create_model(v2)
-        messages = list(upload_messages(v2, archive, chunk=200))[:3]
+    with V2(server) as v2:
+        create_model(v2, "left")
+        messages = list(upload_messages(v2, archive, "left", chunk=200))[:3]
 
         def hang():
             yield from messages
@@ -90,7 +87,7 @@ def test_client_that_leaves_midway_leaves_a_failed_upload(tmp_path: Path, server
         call.cancel()
         end = time.monotonic() + 10
         while True:
-            states = [one.status.code for one in list_versions(v2)]
+            states = [one.status.code for one in list_versions(v2, "left")]
             if states == [codes.MODEL_UPLOADING_FAILED]:
                 break
             assert time.monotonic() < end, states

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import queue
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,16 +41,18 @@ def test_generate_over_grpc_comes_piece_by_piece(v2: V2, echo_version: str) -> N
 
 
 def test_stream_over_grpc_answers_each_message_as_it_comes(v2: V2, echo_version: str) -> None:
-    seen: list[str] = []
+    answered = queue.SimpleQueue[str]()
 
     def requests() -> Iterator[object]:
         yield v2.text_request("echo", "a")
-        yield v2.text_request("echo", "b" if seen == ["A"] else "the first answer had not come")
+        yield v2.text_request("echo", f"after {answered.get(timeout=10)}")
 
+    seen = []
     for answer in v2.stream(requests()):
         assert answer.status.code == codes.SUCCESS, answer.status
         seen.append(answer.outputs[0].data.text.raw)
-    assert seen == ["A", "B"]
+        answered.put(seen[-1])
+    assert seen == ["A", "AFTER A"]
 
 
 def test_class_sees_the_version_and_the_callers_params_win(v2: V2, echo_version: str) -> None:

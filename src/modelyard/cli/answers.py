@@ -1,0 +1,62 @@
+"""Answers of models as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import click
+
+from modelyard.cli.output import as_dict, print_table
+from modelyard.wire.messages import Concept, Data, MultiOutputResponse, Output, StatusCode
+
+MAX_CONCEPTS = 10
+MAX_NUMBERS = 5
+BAR_WIDTH = 24
+
+
+def print_answer(answer: MultiOutputResponse, *, is_piece: bool = False) -> None:
+    """Print every output; a piece of a stream without an end of line."""
+    for number, output in enumerate(answer.outputs):
+        if len(answer.outputs) > 1 and not is_piece:
+            click.echo(click.style(f"output {number + 1}", bold=True))
+        _print_output(output, is_piece=is_piece)
+
+
+def _print_output(output: Output, *, is_piece: bool) -> None:
+    if output.status.code not in (0, StatusCode.SUCCESS):
+        click.echo(f"failed: {output.status.description} {output.status.details}".rstrip())
+    data = output.data
+    if data.HasField("text"):
+        click.echo(data.text.raw, nl=not is_piece)
+    if data.concepts:
+        _print_concepts(data.concepts)
+    for line in describe(data):
+        click.echo(line)
+
+
+def describe(data: Data) -> Iterator[str]:
+    """Whatever is neither text nor concepts, a line each."""
+    for region in data.regions:
+        box = region.region_info.bounding_box
+        names = ", ".join(f"{one.name or one.id} {one.value:.3f}" for one in region.data.concepts)
+        yield (
+            f"region top={box.top_row:.3f} left={box.left_col:.3f} bottom={box.bottom_row:.3f} "
+            f"right={box.right_col:.3f} {names}"
+        )
+    for embedding in data.embeddings:
+        numbers = ", ".join(f"{one:.4f}" for one in embedding.vector[:MAX_NUMBERS])
+        yield f"embedding of {len(embedding.vector)} numbers: {numbers}, ..."
+    for kind in ("image", "audio", "video"):
+        if data.HasField(kind):
+            media = getattr(data, kind)
+            yield f"{kind} of {len(media.base64)} bytes {media.url}".rstrip()
+    for name in ("parts", "frames", "clusters", "colors", "tracks", "time_segments"):
+        yield from (f"{name}: {as_dict(one)}" for one in getattr(data, name))
+
+
+def _print_concepts(concepts: Sequence[Concept]) -> None:
+    best = sorted(concepts, key=lambda one: one.value, reverse=True)[:MAX_CONCEPTS]
+    rows = [(one.name or one.id, f"{one.value:.4f}", "▇" * round(one.value * BAR_WIDTH)) for one in best]
+    print_table(("concept", "value", ""), rows)
+    if len(concepts) > len(best):
+        click.echo(f"and {len(concepts) - len(best)} more")

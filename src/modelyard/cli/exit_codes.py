@@ -1,0 +1,32 @@
+"""Exit codes by cause: the one table, which docs/reference/cli.md repeats."""
+
+from __future__ import annotations
+
+from modelyard import errors
+from modelyard.errors import ModelyardError
+
+OK = 0
+TABLE: tuple[tuple[type[ModelyardError], int, str], ...] = (
+    (errors.ModelError, 1, "the model failed: it did not load, raised, or does not implement the method"),
+    (errors.BuildFailed, 1, "the version could not be built"),
+    (errors.InvalidRequest, 2, "the folder, its config, an input or an option is wrong"),
+    (errors.TooLarge, 2, "a file or message is above its limit"),
+    (errors.Unauthenticated, 3, "no token, or one that is not valid"),
+    (errors.Forbidden, 3, "the token may not do this"),
+    (errors.NotFound, 4, "there is no such model, version or token"),
+    (errors.MethodNotImplemented, 4, "the server does not know the method"),
+    (errors.WorkerCrashed, 1, "the model's process died"),
+    (errors.ModelNotDeployed, 1, "the model has no version that can serve"),
+    (errors.Unavailable, 5, "not now: no server answers, or the model is busy or not ready"),
+    (errors.DeadlineExceeded, 5, "it took too long"),
+    (errors.Conflict, 6, "it exists already, or is in use"),
+    (errors.Cancelled, 130, "interrupted"),
+    (ModelyardError, 70, "a fault of ours"),
+)
+USAGE = 2
+INTERRUPTED = 130
+
+
+def exit_code_of(error: ModelyardError) -> int:
+    """The code of an error: the first row of the table that it belongs to."""
+    return next(code for kind, code, _ in TABLE if isinstance(error, kind))

@@ -1,0 +1,95 @@
+"""`modelyard`: finds the command, runs it, and tells errors. Commands are imported when they are used."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Mapping
+
+import click
+
+from modelyard.cli.exit_codes import INTERRUPTED, exit_code_of
+from modelyard.errors import ModelyardError
+
+COMMANDS: Mapping[str, str] = {
+    "up": "Run the server.",
+    "env": "Print shell exports that point clients at the server.",
+    "check": "Check a model folder without running it.",
+    "run": "Test a model folder on this machine, without a server.",
+    "upload": "Upload a model folder as a new version, and wait until it serves.",
+    "predict": "Ask a model.",
+    "models": "List models.",
+    "versions": "List the versions of a model.",
+    "logs": "Show the build log or the run log of a model.",
+    "tokens": "Create, list and revoke access tokens.",
+    "delete": "Delete a model, or one version of it.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports `modelyard.cli.NAME` when one is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of a first day, not of the alphabet."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command's own module has it as `command`."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"modelyard.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list, without importing any of them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="modelyard")
+def cli() -> None:
+    """From a model folder to a served model, on your own machine.
+
+    A first day: `modelyard up` in one terminal; in another `eval "$(modelyard env)"`, `modelyard upload DIR`,
+    `modelyard predict MODEL --text hello`.
+    """
+
+
+def main() -> None:
+    """Run the command line; errors become a message on stderr and an exit code by their cause."""
+    try:
+        sys.exit(cli.main(standalone_mode=False) or 0)
+    except ModelyardError as error:
+        _tell(error)
+        sys.exit(exit_code_of(error))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does; nothing is left to say, and nobody to say it to.
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _tell(error: ModelyardError) -> None:
+    if "--json" in sys.argv:
+        told = {"type": type(error).__name__, "message": error.message, "hint": error.hint, "details": error.details}
+        click.echo(json.dumps({"error": told}), err=True)
+        return
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
+    if error.details:
+        click.echo("\n".join(f"  {line}" for line in error.details.splitlines()), err=True)
+    if error.hint:
+        click.echo(f"  {click.style('next:', bold=True)} {error.hint}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""`modelyard predict`: ask a model."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from modelyard.cli.answers import print_answer
+from modelyard.cli.connect import connect, model_argument
+from modelyard.cli.output import as_dict, json_option, print_json
+from modelyard.client.inputs import (
+    make_file_input,
+    make_media_input,
+    make_text_input,
+    make_url_input,
+    read_json_inputs,
+)
+from modelyard.client.names import ModelName
+from modelyard.client.predict import Predict
+from modelyard.errors import InvalidInput
+from modelyard.wire.messages import Input
+
+Many = tuple[str, ...]
+
+
+@click.command("predict")
+@model_argument
+@click.option("--text", "texts", multiple=True, help="A text; '-' reads it from stdin.")
+@click.option("--image", "images", multiple=True, metavar="FILE|URL", help="An image.")
+@click.option("--audio", "audios", multiple=True, metavar="FILE|URL", help="A recording.")
+@click.option("--video", "videos", multiple=True, metavar="FILE|URL", help="A video.")
+@click.option("--file", "files", multiple=True, metavar="FILE", help="Anything; its ending says what it is.")
+@click.option("--url", "urls", multiple=True, help="Anything behind a URL, fetched by the server.")
+@click.option("--input", "documents", multiple=True, metavar="JSON|@FILE", help='V2 data: {"text": {"raw": "hi"}}.')
+@click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="For the model; VALUE is JSON or a text.")
+@click.option("--stream", "is_streamed", is_flag=True, help="Print the answer while the model makes it (generate).")
+@json_option
+def command(
+    model: ModelName,
+    texts: Many,
+    images: Many,
+    audios: Many,
+    videos: Many,
+    files: Many,
+    urls: Many,
+    documents: Many,
+    params: Many,
+    *,
+    is_streamed: bool,
+    as_json: bool,
+) -> None:
+    """Ask a model. Inputs of several options are sent together, one output comes for each.
+
+    MODEL is MODEL, APP/MODEL or USER/APP/MODEL, with @VERSION (id or number) where wanted. JSON goes in by --input;
+    --json is about what comes out, as everywhere: one document, with --stream one line an answer.
+    """
+    inputs = [
+        *(make_text_input(sys.stdin.read() if text == "-" else text) for text in texts),
+        *(make_media_input("image", one) for one in images),
+        *(make_media_input("audio", one) for one in audios),
+        *(make_media_input("video", one) for one in videos),
+        *(make_file_input(one) for one in files),
+        *(make_url_input(one) for one in urls),
+        *(one for document in documents for one in read_json_inputs(_read_document(document))),
+    ]
+    if not inputs:
+        raise InvalidInput("no input is given", hint=f"modelyard predict {model} --text hello")
+    _ask(model, inputs, dict(_read_param(one) for one in params), is_streamed=is_streamed, as_json=as_json)
+
+
+def _ask(model: ModelName, inputs: list[Input], params: dict[str, object], *, is_streamed: bool, as_json: bool) -> None:
+    with connect() as transport:
+        client = Predict(transport)
+        ask = client.generate if is_streamed else client.predict_once
+        for answer in ask(model, inputs, params):
+            if as_json:
+                print_json(as_dict(answer))
+            else:
+                print_answer(answer, is_piece=is_streamed)
+    if is_streamed and not as_json:
+        click.echo()
+
+
+def _read_document(text: str) -> str:
+    if not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"--input {text}: {error.strerror}") from None
+
+
+def _read_param(text: str) -> tuple[str, object]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise InvalidInput(f"--param {text!r} is not KEY=VALUE", hint="such as --param temperature=0.7")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value

@@ -1,0 +1,121 @@
+"""Calls of V2 methods over gRPC: messages in, messages out, errors of ours instead of gRPC's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import grpc
+
+from modelyard.client.auth import Context
+from modelyard.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    InternalError,
+    InvalidRequest,
+    MethodNotImplemented,
+    ModelyardError,
+    TooLarge,
+    Unavailable,
+)
+from modelyard.wire.messages import Message, Status, StatusCode
+from modelyard.wire.methods import load_methods
+from modelyard.wire.status import error_of
+
+MAX_MESSAGE_BYTES = 1024**3
+OPTIONS = [
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.enable_retries", 0),
+]
+_ERRORS: dict[grpc.StatusCode, type[ModelyardError]] = {
+    grpc.StatusCode.UNIMPLEMENTED: MethodNotImplemented,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.CANCELLED: Cancelled,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: TooLarge,
+}
+
+
+class Transport:
+    """One channel to one server. Use it as a context manager, or `close` it.
+
+    Every method raises the `ModelyardError` that an answer's status tells, `Unavailable` where no server answers, and
+    `DeadlineExceeded` after `timeout_s` seconds (None: it waits).
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._channel = _open_channel(context.base)
+        self._metadata = (("authorization", f"Key {context.token}"),)
+
+    def __enter__(self) -> Transport:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the channel; calls that run are cancelled."""
+        self._channel.close()
+
+    def call(self, name: str, request: Message, *, timeout_s: float | None = None) -> Any:
+        """One message in, one out."""
+        invoke = self._method(name, self._channel.unary_unary)
+        try:
+            answer = invoke(request, metadata=self._metadata, timeout=timeout_s)
+        except grpc.RpcError as error:
+            raise self._explain(error) from None
+        return check(answer)
+
+    def generate(self, name: str, request: Message, *, timeout_s: float | None = None) -> Iterator[Any]:
+        """One message in, many out."""
+        invoke = self._method(name, self._channel.unary_stream)
+        return self._read(invoke(request, metadata=self._metadata, timeout=timeout_s))
+
+    def stream(self, name: str, requests: Iterable[Message], *, timeout_s: float | None = None) -> Iterator[Any]:
+        """Many in, many out, at the same time."""
+        invoke = self._method(name, self._channel.stream_stream)
+        return self._read(invoke(iter(requests), metadata=self._metadata, timeout=timeout_s))
+
+    def _read(self, answers: Any) -> Iterator[Any]:
+        try:
+            for answer in answers:
+                yield check(answer)
+        except grpc.RpcError as error:
+            raise self._explain(error) from None
+        finally:
+            answers.cancel()
+
+    def _method(self, name: str, make: Any) -> Any:
+        method = load_methods()[name]
+        return make(
+            method.path,
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=cast("Any", method.response_type).FromString,
+        )
+
+    def _explain(self, error: grpc.RpcError) -> ModelyardError:
+        code, details = cast("Any", error).code(), cast("Any", error).details()
+        if code is grpc.StatusCode.UNAVAILABLE:
+            return Unavailable(f"no server answers at {self.context.base}: {details}", hint="modelyard up")
+        return _ERRORS.get(code, InternalError)(f"{details} (gRPC {code.name})")
+
+
+def check(answer: Any) -> Any:
+    """The answer, if its status tells no error; a status that tells progress is none. Raises what it tells."""
+    status: Status = answer.status
+    fine = (StatusCode.SUCCESS, StatusCode.UPLOAD_IN_PROGRESS, StatusCode.MODEL_BUILDING, StatusCode.MIXED_STATUS)
+    if status.code not in fine:
+        raise error_of(status)
+    return answer
+
+
+def _open_channel(base: str) -> grpc.Channel:
+    parts = urlsplit(base if "://" in base else f"http://{base}")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+        raise InvalidRequest(f"{base!r} is not the address of a server", hint="write it as http://HOST:PORT")
+    if parts.scheme == "http":
+        return grpc.insecure_channel(f"{parts.hostname}:{parts.port or 80}", options=OPTIONS)
+    return grpc.secure_channel(f"{parts.hostname}:{parts.port or 443}", grpc.ssl_channel_credentials(), options=OPTIONS)
