@@ -1,0 +1,118 @@
+"""A blocking end of the socket to one worker: one request at a time, which is all that a test run needs."""
+
+from __future__ import annotations
+
+import hmac
+import socket
+from collections.abc import Iterator
+
+from modelyard.errors import DeadlineExceeded, InternalError, ModelyardError, WorkerCrashed
+from modelyard.wire.frames import (
+    EMPTY,
+    FIRST,
+    GENERATE,
+    LAST,
+    PROTOCOL,
+    STREAM,
+    WINDOW,
+    Frame,
+    FrameDecoder,
+    Kind,
+    cost_of,
+    encode_credit,
+    encode_parts,
+)
+from modelyard.wire.handshake import FAILED, READY, Hello, State
+from modelyard.wire.worker_errors import decode_error
+
+
+class LocalLink:
+    """A connected stream socket to a worker.
+
+    Every method raises `WorkerCrashed` where the worker is gone, `DeadlineExceeded` where it says nothing for
+    `timeout_s` seconds, and what the worker reports.
+    """
+
+    def __init__(self, connection: socket.socket, *, timeout_s: float) -> None:
+        connection.settimeout(timeout_s)
+        self._socket = connection
+        self._timeout_s = timeout_s
+        self._frames = self._read_frames()
+        self._last_id = 0
+
+    def greet(self, token: str) -> None:
+        """Hear who it is. Raises InternalError where it is not the worker that was started."""
+        frame = next(self._frames)
+        if frame.kind is not Kind.HELLO:
+            raise InternalError(f"a worker begins with HELLO, not {frame.kind.name}")
+        hello = Hello.decode(frame.payload)
+        if not hmac.compare_digest(hello.token.encode(), token.encode()) or hello.protocol != PROTOCOL:
+            raise InternalError("somebody else connected to the worker's socket")
+
+    def wait_loaded(self) -> State:
+        """Wait until the model is loaded, or could not be: the state says which."""
+        for frame in self._frames:
+            if frame.kind is Kind.STATE:
+                state = State.decode(frame.payload)
+                if state.state in (READY, FAILED):
+                    return state
+        raise _crashed()
+
+    def ask(self, method: str, payload: bytes) -> Iterator[bytes]:
+        """Send one message to `predict`, `generate` or `stream`; its answers as they come."""
+        self._last_id += 1
+        flags = {"predict": LAST, "generate": GENERATE | LAST, "stream": STREAM}[method]
+        self._send(encode_parts(Kind.REQUEST, self._last_id, payload, FIRST | flags))
+        if method == "stream":
+            self._send(encode_parts(Kind.REQUEST, self._last_id, b"", LAST | EMPTY))
+        return self._read_answers(self._last_id, is_one=method == "predict")
+
+    def stop(self) -> None:
+        """Ask the worker to leave."""
+        self._send(encode_parts(Kind.STOP, 0, b""))
+
+    def _read_answers(self, request_id: int, *, is_one: bool) -> Iterator[bytes]:
+        consumed = 0
+        for frame in self._frames:
+            if frame.request_id != request_id:
+                continue
+            if frame.kind is Kind.ERROR:
+                raise decode_error(frame.payload)
+            if frame.kind is Kind.END:
+                return
+            if frame.kind is not Kind.ITEM:
+                continue
+            yield frame.payload
+            if is_one or frame.flags & LAST:
+                return
+            consumed += cost_of(len(frame.payload))
+            if consumed >= WINDOW // 2:
+                self._send((encode_credit(request_id, consumed),))
+                consumed = 0
+
+    def _read_frames(self) -> Iterator[Frame]:
+        """Frames as they come; the end of them is an error, since a worker leaves only when told to."""
+        decoder = FrameDecoder()
+        while True:
+            try:
+                size = self._socket.recv_into(decoder.writable())
+            except TimeoutError:
+                raise DeadlineExceeded(
+                    f"the model said nothing for {self._timeout_s:g} s", hint="give it longer with --timeout"
+                ) from None
+            except OSError:
+                raise _crashed() from None
+            if not size:
+                raise _crashed()
+            yield from decoder.advance(size)
+
+    def _send(self, parts: tuple[bytes, ...]) -> None:
+        try:
+            for part in parts:
+                self._socket.sendall(part)
+        except OSError:
+            raise _crashed() from None
+
+
+def _crashed() -> ModelyardError:
+    return WorkerCrashed("the model's process died", hint="its last lines are above")
