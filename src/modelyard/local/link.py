@@ -89,6 +89,7 @@ class LocalLink:
             if consumed >= WINDOW // 2:
                 self._send((encode_credit(request_id, consumed),))
                 consumed = 0
+        raise _crashed()
 
     def _read_frames(self) -> Iterator[Frame]:
         """Frames as they come; the end of them is an error, since a worker leaves only when told to."""

@@ -48,8 +48,7 @@ def start_worker(
     with tempfile.TemporaryDirectory(prefix="modelyard-run-", ignore_cleanup_errors=True) as name:
         room = Path(name)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            listener.bind(str(room / "link"))
-            listener.listen(1)
+            _listen(listener, room / "link")
             launch = make_launch(
                 python=python,
                 runtime=runtime,
@@ -60,6 +59,16 @@ def start_worker(
             )
             with _run_process(launch, log) as (process, token, tail):
                 yield from _connect(listener, process, token, tail, timeout_s)
+
+
+def _listen(listener: socket.socket, path: Path) -> None:
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        raise InternalError(
+            f"the socket {path} cannot be made: {error}", hint="set TMPDIR to a folder with a shorter path"
+        ) from None
+    listener.listen(1)
 
 
 def _connect(
