@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import queue
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,14 @@ import pytest
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2 as codes
 
-from support.folders import write_folder
+from support.folders import CONFIG, write_folder
 from support.server import V2, RunningServer
 from support.uploads import deploy, get_version, read_log
+
+
+def has_python(version: str) -> bool:
+    """Is there an interpreter of this version, on PATH or of pyenv?"""
+    return bool(shutil.which(f"python{version}") or list((Path.home() / ".pyenv" / "versions").glob(f"{version}.*")))
 
 
 @pytest.fixture
@@ -180,6 +186,33 @@ concepts:
     assert [(one.id, one.name) for one in listed] == [("no", "no"), ("1", "cat")]
     answer = v2.predict("pets", "x")
     assert [one.name for one in answer.outputs[0].data.concepts] == ["no", "cat"]
+
+
+@pytest.mark.parametrize("pin", ["clarifai-grpc==10.8.0", "clarifai==10.9.2\nrequests", "protobuf<6"])
+def test_authors_pins_win_over_ours(v2: V2, folder: Path, pin: str) -> None:
+    deploy(v2, write_folder(folder, requirements=pin + "\n", model_id="pinned"), "pinned")
+    assert v2.predict("pinned", "x").outputs[0].data.text.raw == "x"
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.12", "3.13"])
+def test_config_chooses_the_python(v2: V2, folder: Path, version: str) -> None:
+    if not has_python(version):
+        pytest.skip(f"Python {version} is not on this machine")
+    model = """
+        import sys
+        from clarifai.runners.models.model_runner import ModelRunner
+        from clarifai_grpc.grpc.api import resources_pb2, service_pb2
+
+        class Which(ModelRunner):
+            def predict(self, request):
+                output = resources_pb2.Output()
+                output.data.text.raw = "%d.%d" % sys.version_info[:2]
+                return service_pb2.MultiOutputResponse(outputs=[output])
+        """
+    config = CONFIG.format(model_id="which", user_id="local", threads=1)
+    config += f"build_info:\n  python_version: '{version}'\n"
+    deploy(v2, write_folder(folder, model=model, config=config), "which")
+    assert v2.predict("which", "x").outputs[0].data.text.raw == version
 
 
 def test_deleted_model_is_gone(v2: V2, folder: Path) -> None:

@@ -28,6 +28,9 @@ GRPC_NOT_FOUND, GRPC_ALREADY_EXISTS, GRPC_PERMISSION_DENIED, GRPC_RESOURCE_EXHAU
 GRPC_FAILED_PRECONDITION, GRPC_UNIMPLEMENTED, GRPC_INTERNAL, GRPC_UNAVAILABLE, GRPC_UNAUTHENTICATED = 9, 12, 13, 14, 16
 
 _S = StatusCode
+# By number, because a worker's clarifai-grpc may be too old to know the names.
+MODEL_BUILDING_FAILED, MODEL_BUSY_PLEASE_RETRY, MODEL_LOADING = 21108, 21354, 21355
+
 TABLE: dict[type[ModelyardError], Codes] = {
     errors.ModelyardError: Codes(v2=_S.INTERNAL_UNCATEGORIZED, grpc=GRPC_INTERNAL, http=500),
     errors.InvalidRequest: Codes(v2=_S.CONN_BAD_REQUEST_FORMAT, grpc=GRPC_INVALID_ARGUMENT, http=400),
@@ -51,10 +54,10 @@ TABLE: dict[type[ModelyardError], Codes] = {
     errors.ModelLoadFailed: Codes(v2=_S.MODEL_DEPLOYMENT_FAILED, grpc=GRPC_FAILED_PRECONDITION, http=500),
     errors.PredictionFailed: Codes(v2=_S.MODEL_PREDICTION_FAILED, grpc=GRPC_UNKNOWN, http=500),
     errors.InvalidModelOutput: Codes(v2=_S.MODEL_PREDICTION_FAILED, grpc=GRPC_UNKNOWN, http=500),
-    errors.BuildFailed: Codes(v2=_S.MODEL_BUILDING_FAILED, grpc=GRPC_FAILED_PRECONDITION, http=400),
-    errors.Unavailable: Codes(v2=_S.MODEL_BUSY_PLEASE_RETRY, grpc=GRPC_UNAVAILABLE, http=503),
+    errors.BuildFailed: Codes(v2=MODEL_BUILDING_FAILED, grpc=GRPC_FAILED_PRECONDITION, http=400),
+    errors.Unavailable: Codes(v2=MODEL_BUSY_PLEASE_RETRY, grpc=GRPC_UNAVAILABLE, http=503),
     errors.ModelDeploying: Codes(v2=_S.MODEL_DEPLOYING, grpc=GRPC_UNAVAILABLE, http=503),
-    errors.ModelLoading: Codes(v2=_S.MODEL_LOADING, grpc=GRPC_UNAVAILABLE, http=503),
+    errors.ModelLoading: Codes(v2=MODEL_LOADING, grpc=GRPC_UNAVAILABLE, http=503),
     errors.ModelBusy: Codes(v2=_S.CONN_THROTTLED, grpc=GRPC_RESOURCE_EXHAUSTED, http=429),
     errors.ModelNotDeployed: Codes(v2=_S.MODEL_NOT_DEPLOYED, grpc=GRPC_FAILED_PRECONDITION, http=409),
     errors.WorkerCrashed: Codes(v2=_S.MODEL_PREDICTION_FAILED, grpc=GRPC_UNAVAILABLE, http=502),

@@ -164,7 +164,7 @@ class Keeper:
         if not was_ready:
             is_final = self._failures >= 2
             await self._means.verdicts.failed(
-                self.version.version_id, f"{message} while it was loading the model", "", is_final=is_final
+                self.version.version_id, f"{message} while it was loading the model", status.details, is_final=is_final
             )
 
     def _say(self, line: str) -> None:
