@@ -1,0 +1,155 @@
+"""A folder tried on this machine: real workers, in the interpreter of the tests instead of an installed environment."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelyard.client.inputs import make_text_input
+from modelyard.config.load import load_config
+from modelyard.errors import (
+    DeadlineExceeded,
+    InvalidFolder,
+    InvalidInput,
+    ModelLoadFailed,
+    PredictionFailed,
+    WorkerCrashed,
+)
+from modelyard.local import run
+from modelyard.local.request import make_request, make_sample
+from modelyard.local.run import Options, Report, default_cache_dir, run_folder
+from support.folders import CONFIG, write_folder
+
+FAULTY = """
+from clarifai.runners.models.model_runner import ModelRunner
+from clarifai_grpc.grpc.api import service_pb2
+
+class Faulty(ModelRunner):
+    def load_model(self):
+        {load}
+
+    def predict(self, request):
+        {predict}
+"""
+
+
+class Environments:
+    """The environment of the tests themselves: installing is tested elsewhere."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def lock(self, text: str, python_version: str, log: Any) -> Any:
+        log("locked")
+        return self
+
+    def install(self, lock: Any, log: Any) -> Any:
+        return self
+
+    python = Path(sys.executable)
+    python_version = "3.11"
+
+
+@pytest.fixture(autouse=True)
+def _no_installing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "Environments", Environments)
+
+
+def try_folder(folder: Path, tmp_path: Path, text: str = "", timeout_s: float = 30, lines: Any = None) -> Report:
+    inputs = [make_text_input(text)] if text else []
+    options = Options(inputs=inputs, cache_dir=tmp_path / "cache", timeout_s=timeout_s)
+    printed = [] if lines is None else lines
+    return run_folder(folder, options, tell_build=printed.append, tell_line=printed.append)
+
+
+def write_faulty(folder: Path, *, load: str = "pass", predict: str = "pass") -> Path:
+    return write_folder(folder, model=FAULTY.format(load=load, predict=predict))
+
+
+def test_every_method_of_a_folder_is_asked_with_a_sample(tmp_path: Path) -> None:
+    lines: list[str] = []
+    report = try_folder(write_folder(tmp_path / "m", suffix="!"), tmp_path, lines=lines)
+    assert [step.method for step in report.steps] == ["predict", "generate", "stream"]
+    assert report.error is None
+    assert report.steps[0].answers[0].outputs[0].data.text.raw.endswith("dog.!")
+    assert len(report.steps[1].answers) == 9
+    assert {"locked", "loaded"} <= set(lines)
+
+
+def test_more_answers_than_the_credit_all_arrive(tmp_path: Path) -> None:
+    report = try_folder(write_folder(tmp_path / "m"), tmp_path, text="word " * 300)
+    assert len(report.steps[1].answers) == 300
+
+
+def test_an_error_names_the_authors_line_and_the_next_method_is_still_asked(tmp_path: Path) -> None:
+    report = try_folder(write_folder(tmp_path / "m"), tmp_path, text="raise")
+    assert [step.error is not None for step in report.steps] == [True, True, False]
+    assert isinstance(report.error, PredictionFailed)
+    assert "1/model.py line" in report.error.message
+
+
+def test_a_model_that_does_not_load_is_told_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ModelLoadFailed, match=r"1/model.py line 7: OSError: no weights"):
+        try_folder(write_faulty(tmp_path / "m", load="raise OSError('no weights')"), tmp_path)
+
+
+def test_a_process_that_dies_is_told_with_its_last_lines(tmp_path: Path) -> None:
+    with pytest.raises(WorkerCrashed, match="exit code 3") as raised:
+        try_folder(write_folder(tmp_path / "m"), tmp_path, text="crash")
+    assert "loaded" in raised.value.details
+
+
+def test_a_model_that_says_nothing_is_not_waited_for_longer_than_asked(tmp_path: Path) -> None:
+    with pytest.raises(DeadlineExceeded, match="nothing for"):
+        try_folder(write_folder(tmp_path / "m"), tmp_path, text="sleep 60", timeout_s=2)
+
+
+def test_what_is_no_answer_is_refused(tmp_path: Path) -> None:
+    report = try_folder(write_faulty(tmp_path / "m", predict="return 'text'"), tmp_path)
+    assert report.error is not None
+    assert "MultiOutputResponse" in report.error.message
+
+
+def test_an_output_that_says_it_failed_is_a_failure(tmp_path: Path) -> None:
+    predict = "return service_pb2.MultiOutputResponse(outputs=[{'status': {'code': 10020, 'description': 'too dark'}}])"
+    report = try_folder(write_faulty(tmp_path / "m", predict=predict), tmp_path)
+    assert report.error is not None
+    assert "too dark" in report.error.message
+
+
+def test_a_folder_that_cannot_be_built_is_not_started(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "m")
+    (folder / "requirements.txt").unlink()
+    with pytest.raises(InvalidFolder, match=r"requirements\.txt is missing"):
+        try_folder(folder, tmp_path)
+
+
+def test_samples_fit_the_models_type() -> None:
+    assert make_sample("text-to-text").data.text.raw
+    assert make_sample("visual-classifier").data.image.base64.startswith(b"\x89PNG")
+    assert make_sample("audio-to-text").data.audio.base64.startswith(b"RIFF")
+    assert make_sample("of-ones-own").data.text.raw
+
+
+def test_where_no_sample_fits_an_input_is_asked_for() -> None:
+    with pytest.raises(InvalidInput) as raised:
+        make_sample("video-to-text")
+    assert "--video" in raised.value.hint
+
+
+def test_the_request_carries_the_concepts_as_the_servers_does() -> None:
+    text = CONFIG.format(model_id="m", user_id="ann", threads=1) + "concepts:\n- id: '0'\n  name: cat\n"
+    request = make_request(load_config(text).config, [make_text_input("x")])
+    assert [one.name for one in request.model.model_version.output_info.data.concepts] == ["cat"]
+    assert (request.user_app_id.user_id, request.model.id) == ("ann", "m")
+
+
+def test_the_cache_can_be_put_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELYARD_CACHE_DIR", str(tmp_path))
+    assert default_cache_dir() == tmp_path
+    monkeypatch.delenv("MODELYARD_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_cache_dir() == tmp_path / "modelyard"
