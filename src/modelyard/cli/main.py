@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import traceback
 from collections.abc import Mapping
 
 import click
 
 from modelyard.cli.exit_codes import INTERRUPTED, exit_code_of
-from modelyard.errors import ModelyardError
+from modelyard.errors import InternalError, ModelyardError
 
 COMMANDS: Mapping[str, str] = {
     "up": "Run the server.",
@@ -77,6 +78,10 @@ def main() -> None:
         # Whoever read our output has gone, as `head` does; nothing is left to say, and nobody to say it to.
         sys.stderr.close()
         sys.exit(0)
+    except Exception as fault:  # noqa: BLE001 - the outermost boundary: a fault of ours, told with its place
+        ours = InternalError(f"{type(fault).__name__}: {fault}", details=traceback.format_exc())
+        _tell(ours)
+        sys.exit(exit_code_of(ours))
 
 
 def _tell(error: ModelyardError) -> None:

@@ -115,7 +115,16 @@ def check(answer: Any) -> Any:
 def _open_channel(base: str) -> grpc.Channel:
     parts = urlsplit(base if "://" in base else f"http://{base}")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-        raise InvalidRequest(f"{base!r} is not the address of a server", hint="write it as http://HOST:PORT")
+        raise _refuse(base)
+    try:
+        port = parts.port or (80 if parts.scheme == "http" else 443)
+    except ValueError:
+        raise _refuse(base) from None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     if parts.scheme == "http":
-        return grpc.insecure_channel(f"{parts.hostname}:{parts.port or 80}", options=OPTIONS)
-    return grpc.secure_channel(f"{parts.hostname}:{parts.port or 443}", grpc.ssl_channel_credentials(), options=OPTIONS)
+        return grpc.insecure_channel(f"{host}:{port}", options=OPTIONS)
+    return grpc.secure_channel(f"{host}:{port}", grpc.ssl_channel_credentials(), options=OPTIONS)
+
+
+def _refuse(base: str) -> InvalidRequest:
+    return InvalidRequest(f"{base!r} is not the address of a server", hint="write it as http://HOST:PORT")

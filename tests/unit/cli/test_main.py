@@ -112,3 +112,13 @@ def test_check_says_that_a_folder_is_fine(tmp_path: Path) -> None:
 def test_check_prints_one_json_document(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["check", str(write_folder(tmp_path)), "--json"])
     assert json.loads(done.stdout)["model_id"] == "echo"
+
+
+def test_a_fault_of_ours_is_told_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MODELYARD_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("CLARIFAI_API_BASE", raising=False)
+    (tmp_path / "server.json").write_text("[")
+    assert run_main(monkeypatch, "env") == 70
+    assert "JSONDecodeError" in capsys.readouterr().err

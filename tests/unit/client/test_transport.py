@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -85,7 +86,13 @@ def test_a_large_message_passes(answers: Any, transport: Transport) -> None:
     assert len(transport.call("GetModel", GetModelRequest()).model.notes) == 8 << 20
 
 
-@pytest.mark.parametrize("base", ["ftp://host", "http://", "http://host/path"])
+@pytest.mark.parametrize("base", ["ftp://host", "http://", "http://host/path", "http://host:port", "http://host:99999"])
 def test_what_is_no_address_is_refused(base: str) -> None:
     with pytest.raises(InvalidRequest, match="not the address"):
         Transport(Context(base=base, token="t"))
+
+
+def test_a_numeric_address_keeps_its_brackets() -> None:
+    with Transport(Context(base="http://[::1]:9", token="t")) as transport, pytest.raises(Unavailable) as raised:
+        transport.call("GetModel", GetModelRequest(), timeout_s=10)
+    assert "[::1]:9" in unquote(raised.value.message).partition(": ")[2]
