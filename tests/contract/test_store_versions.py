@@ -307,3 +307,18 @@ async def test_a_waiter_wakes_for_builds_and_deployments(store: Store) -> None:
     assert await other.wait(timeout_s=5)
     await store.models.delete(make_key())
     assert await waiter.wait(timeout_s=5)
+
+
+async def test_a_version_becomes_ready_and_the_default_in_one_step(store: Store) -> None:
+    await add_model(store)
+    await store.deployments.put(make_deployment(await add_version(store, "v1")))
+    built = replace(await add_version(store, "v2"), state=VersionState.BUILT)
+    await store.versions.update(built)
+    ready = replace(built, state=VersionState.READY)
+    assert await store.versions.become_ready(ready, make_deployment(ready))
+    current = await store.versions.current([make_key()])
+    assert (current[make_key()].version_id, current[make_key()].state) == ("v2", VersionState.READY)
+    assert not await store.versions.become_ready(ready, make_deployment(ready, replicas=7))
+    kept = await store.deployments.get("v2")
+    assert kept is not None
+    assert kept.replicas != 7

@@ -141,7 +141,7 @@ async def _open_house(settings: Settings) -> AsyncIterator[_House]:
         )
         fetcher = SafeFetcher(settings.fetch)
         stack.push_async_callback(fetcher.aclose)
-        predict = Predict(store, Targets(versions), router, fetcher, hold_s=settings.hold_s, now=utc_now)
+        predict = Predict(store, Targets(versions, store.watch()), router, fetcher, hold_s=settings.hold_s, now=utc_now)
         await uploads.recover()
         await _start_control(settings, stack, store, depot, router, logs)
         handlers: dict[str, Handler] = {}

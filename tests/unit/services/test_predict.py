@@ -51,7 +51,7 @@ class Desk:
         self.store = house.store
         self.router = Router()
         self.link = EchoLink()
-        self.targets = Targets(house.versions, clock=house.clock.monotonic)
+        self.targets = Targets(house.versions, house.store.watch(), clock=house.clock.monotonic)
         self.predict = Predict(house.store, self.targets, self.router, OnePage(), hold_s=0.05, now=house.clock)
 
     def serve(self, version_id: str = "v1") -> None:
@@ -299,7 +299,7 @@ async def test_a_version_that_was_deleted_a_moment_ago_is_not_found(desk: Desk) 
     with pytest.raises(ModelDeploying):
         await desk.ask(say("a"))
     await desk.store.versions.delete(version.key, "v1")
-    with pytest.raises(VersionNotFound, match="was deleted"):
+    with pytest.raises(VersionNotFound, match="has no versions"):
         await desk.ask(say("a"))
 
 

@@ -28,7 +28,7 @@ def address(version_id: str = "", *, model_id: str = "m", app_id: str = "main", 
 @pytest.fixture
 async def targets(house: House) -> Targets:
     await add_model(house.store)
-    return Targets(house.versions, clock=house.clock.monotonic)
+    return Targets(house.versions, house.store.watch(), clock=house.clock.monotonic)
 
 
 async def test_no_version_is_the_default_one(targets: Targets, house: House) -> None:
@@ -90,14 +90,20 @@ async def test_a_version_without_an_upload_says_so(targets: Targets, house: Hous
 async def test_an_answer_is_remembered_for_a_second_and_a_refusal_is_not(targets: Targets, house: House) -> None:
     with pytest.raises(VersionNotFound):
         await targets.resolve(address())
-    first = await add_version(house.store, "v1")
-    await house.store.deployments.put(make_deployment(first))
+    version = await add_version(house.store, "v1")
     assert (await targets.resolve(address())).version_id == "v1"
-    second = await add_version(house.store, "v2")
-    await house.store.deployments.put(make_deployment(second))
+    await house.store.versions.update(replace(version, state=VersionState.BUILD_FAILED))
     house.clock.advance(0.9)
     assert (await targets.resolve(address())).version_id == "v1"
     house.clock.advance(0.2)
+    with pytest.raises(ModelNotDeployed):
+        await targets.resolve(address())
+
+
+async def test_a_new_default_is_asked_at_once(targets: Targets, house: House) -> None:
+    await house.store.deployments.put(make_deployment(await add_version(house.store, "v1")))
+    assert (await targets.resolve(address())).version_id == "v1"
+    await house.store.deployments.put(make_deployment(await add_version(house.store, "v2")))
     assert (await targets.resolve(address())).version_id == "v2"
 
 

@@ -49,7 +49,9 @@ async def client(house: House) -> Client:
         version = await add_version(house.store, version_id)
         await house.store.deployments.put(make_deployment(version))
         router.add(version_id, version_id, link, 4, ALL_METHODS)
-    predict = Predict(house.store, Targets(house.versions), router, NoFetcher(), hold_s=0.05, now=house.clock)
+    predict = Predict(
+        house.store, Targets(house.versions, house.store.watch()), router, NoFetcher(), hold_s=0.05, now=house.clock
+    )
     _, token = await house.tokens.create_bootstrap("ada")
     return Client(V2(Access(house.tokens), OutputsV2(predict).handlers()), token, link)
 

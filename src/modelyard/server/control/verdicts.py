@@ -29,13 +29,18 @@ class Verdicts:
         if version is None:
             return
         if version.state is VersionState.BUILT:
-            at = self._now()
-            version = replace(
-                version, state=VersionState.READY, state_message="", state_details="", modified_at=at, completed_at=at
-            )
-            await self._store.versions.update(version, expected=frozenset({VersionState.BUILT}))
-            self._write_line(version_id, LogType.BUILD, "The model is loaded and serves.")
-        await self._make_default(version)
+            await self._first_ready(version)
+        elif version.state_message:
+            await self._store.versions.update(replace(version, state_message="", state_details=""))
+
+    async def _first_ready(self, version: Version) -> None:
+        at = self._now()
+        ready = replace(
+            version, state=VersionState.READY, state_message="", state_details="", modified_at=at, completed_at=at
+        )
+        is_default = not await self._is_newer_serving(version)
+        if await self._store.versions.become_ready(ready, self._deployment(version, replicas=1, is_default=is_default)):
+            self._write_line(version.version_id, LogType.BUILD, "The model is loaded and serves.")
 
     async def failed(self, version_id: str, message: str, details: str, *, is_final: bool) -> None:
         """A start did not work. `is_final`: a version that has never been ready will not be tried again."""
@@ -62,25 +67,18 @@ class Verdicts:
             completed_at=at,
         )
         if await self._store.versions.update(refused, expected=frozenset({VersionState.BUILT})):
-            await self._put(version, replicas=0, is_default=False)
+            await self._store.deployments.put(self._deployment(version, replicas=0, is_default=False))
 
-    async def _make_default(self, version: Version) -> None:
+    async def _is_newer_serving(self, version: Version) -> bool:
         current = await self._store.deployments.get_default(version.key)
-        if current is not None:
-            if current.version_id == version.version_id:
-                return
-            serving = await self._store.versions.get_by_id(current.version_id)
-            if serving is not None and serving.number > version.number:
-                return
-        await self._put(version, replicas=1, is_default=True)
+        serving = await self._store.versions.get_by_id(current.version_id) if current else None
+        return serving is not None and serving.number > version.number
 
-    async def _put(self, version: Version, *, replicas: int, is_default: bool) -> None:
-        await self._store.deployments.put(
-            Deployment(
-                version_id=version.version_id,
-                key=version.key,
-                replicas=replicas,
-                is_default=is_default,
-                modified_at=self._now(),
-            )
+    def _deployment(self, version: Version, *, replicas: int, is_default: bool) -> Deployment:
+        return Deployment(
+            version_id=version.version_id,
+            key=version.key,
+            replicas=replicas,
+            is_default=is_default,
+            modified_at=self._now(),
         )

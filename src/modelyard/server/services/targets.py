@@ -1,4 +1,7 @@
-"""From what a request names to the version that answers it, remembered for a second: the hot path asks no database."""
+"""From what a request names to the version that answers it, remembered: the hot path asks no database.
+
+What is remembered lasts for a second, and until a deployment changes: who sees that a version is ready also asks it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from dataclasses import dataclass
 from modelyard.errors import ModelDeploying, ModelNotDeployed
 from modelyard.server.records import Model, Version, VersionState
 from modelyard.server.services.versions import Versions
+from modelyard.server.store.changes import Waiter
 from modelyard.wire.messages import ModelVersion, PostModelOutputsRequest
 
 REMEMBER_S = 1.0
@@ -40,8 +44,9 @@ class Target:
 class Targets:
     """Resolves addresses."""
 
-    def __init__(self, versions: Versions, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, versions: Versions, changes: Waiter, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._versions = versions
+        self._changes = changes
         self._clock = clock
         self._remembered: dict[Address, tuple[float, Target]] = {}
 
@@ -53,6 +58,8 @@ class Targets:
             ModelDeploying: it is being built.
             ModelNotDeployed: its upload or its build failed, or nothing was uploaded.
         """
+        if self._changes.has_changed():
+            self._remembered.clear()
         remembered = self._remembered.get(address)
         if remembered is not None and self._clock() - remembered[0] < REMEMBER_S:
             return remembered[1]

@@ -156,6 +156,11 @@ class VersionStore(Protocol):
         """Replace what the client says about the version; False where there is none."""
         ...
 
+    async def become_ready(self, version: Version, deployment: Deployment) -> bool:
+        """Replace the version (BUILT -> READY) and put its deployment, in one transaction: whoever sees that it is
+        ready also asks it. False where the version is gone or no longer BUILT."""
+        ...
+
     async def acknowledge_upload(self, version: Version, build: Build) -> bool:
         """Replace the version, `spec` too, (UPLOADING -> UPLOADED) and queue its build, in one transaction; False
         where the version is gone or no longer UPLOADING."""

@@ -25,6 +25,13 @@ class Waiter:
         self._changed.clear()
         return True
 
+    def has_changed(self) -> bool:
+        """Has something changed since the last call, or the last `wait`? Costs nothing, waits for nothing."""
+        if not self._changed.is_set():
+            return False
+        self._changed.clear()
+        return True
+
     def wake(self) -> None:
         """Something has changed."""
         self._changed.set()

@@ -35,18 +35,7 @@ class SqlDeployments:
 
     async def put(self, deployment: Deployment) -> None:
         async with self._database.write() as connection:
-            if not await _hold_version(connection, deployment):
-                return
-            if deployment.is_default:
-                await connection.execute(
-                    update(deployments)
-                    .where(_of(deployment.key), deployments.c.version_id != deployment.version_id)
-                    .values(is_default=False)
-                )
-            is_it = deployments.c.version_id == deployment.version_id
-            values = _to_values(deployment)
-            if (await connection.execute(update(deployments).where(is_it).values(**values))).rowcount == 0:
-                await connection.execute(deployments.insert().values(**values))
+            await put_deployment(connection, deployment)
         self._changes.announce()
 
     async def scale(self, version_id: str, replicas: int, at: datetime) -> bool:
@@ -67,6 +56,22 @@ class SqlDeployments:
             result = await connection.execute(delete(deployments).where(deployments.c.version_id == version_id))
         self._changes.announce()
         return result.rowcount == 1
+
+
+async def put_deployment(connection: AsyncConnection, deployment: Deployment) -> None:
+    """Add or replace, within a transaction; nothing where the version is gone."""
+    if not await _hold_version(connection, deployment):
+        return
+    if deployment.is_default:
+        await connection.execute(
+            update(deployments)
+            .where(_of(deployment.key), deployments.c.version_id != deployment.version_id)
+            .values(is_default=False)
+        )
+    is_it = deployments.c.version_id == deployment.version_id
+    values = _to_values(deployment)
+    if (await connection.execute(update(deployments).where(is_it).values(**values))).rowcount == 0:
+        await connection.execute(deployments.insert().values(**values))
 
 
 async def _hold_version(connection: AsyncConnection, deployment: Deployment) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, delete, func, select, tuple_, update
 
 from modelyard.errors import ModelNotFound
-from modelyard.server.records import Build, ModelKey, Page, Version, VersionState
+from modelyard.server.records import Build, Deployment, ModelKey, Page, Version, VersionState
 from modelyard.server.store.changes import Changes
 from modelyard.server.store.sql.builds import queue_build
 from modelyard.server.store.sql.database import Database
+from modelyard.server.store.sql.deployments import put_deployment
 from modelyard.server.store.sql.version_rows import to_changes, to_values, to_version
 from modelyard.server.store.tables import deployments, models, versions
 
@@ -112,6 +113,20 @@ class SqlVersions:
             if (await connection.execute(change)).rowcount != 1:
                 return False
             await queue_build(connection, build)
+        self._changes.announce()
+        return True
+
+    async def become_ready(self, version: Version, deployment: Deployment) -> bool:
+        change = (
+            update(versions)
+            .where(_of(version.key), versions.c.version_id == version.version_id)
+            .where(versions.c.state == VersionState.BUILT.value)
+            .values(**to_changes(version))
+        )
+        async with self._database.write() as connection:
+            if (await connection.execute(change)).rowcount != 1:
+                return False
+            await put_deployment(connection, deployment)
         self._changes.announce()
         return True
 
