@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import time
 from pathlib import Path
 
 import grpc
@@ -61,18 +63,46 @@ def test_kill_after_the_acknowledgement_goes_on_after_the_restart(tmp_path: Path
         assert v2.predict("echo", "back").outputs[0].data.text.raw == "back"
 
 
+def find_workers(data_dir: Path) -> list[str]:
+    """Command lines of the workers that serve from this data directory."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            command = entry.read_bytes().replace(b"\0", b" ").decode()
+            if "modelyard.worker" in command and str(data_dir) in command:
+                found.append(command)
+    return found
+
+
 def test_kill_while_serving_brings_the_model_back_and_leaves_no_worker(tmp_path: Path) -> None:
-    server = RunningServer(tmp_path / "data")
+    data_dir = tmp_path / "data"
+    server = RunningServer(data_dir)
     with V2(server) as v2:
         deploy(v2, write_folder(tmp_path / "folder"))
+        assert len(find_workers(data_dir)) == 1
         server.kill()
-    with running_server(tmp_path / "data") as again, V2(again) as v2:
+    end = time.monotonic() + 10
+    while find_workers(data_dir):
+        assert time.monotonic() < end, find_workers(data_dir)
+        time.sleep(0.05)
+    with running_server(data_dir) as again, V2(again) as v2:
         assert v2.predict("echo", "back").outputs[0].data.text.raw == "back"
+    assert find_workers(data_dir) == []
+
+
+def test_sigterm_lets_running_requests_finish(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server, V2(server) as v2:
+        deploy(v2, write_folder(tmp_path / "folder"))
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            slow = pool.submit(v2.predict, "echo", "sleep 2")
+            words = pool.submit(lambda: [one.status.code for one in v2.generate("echo", "pause " * 5)])
+            time.sleep(0.5)  # both are in the model's hands by now
+            assert server.stop() == 0
+        assert slow.result().outputs[0].data.text.raw == "sleep 2"
+        assert words.result() == [codes.SUCCESS] * 5
 
 
 def test_client_that_leaves_midway_leaves_a_failed_upload(tmp_path: Path, server: RunningServer) -> None:
-    import time
-
     archive = pack(write_folder(tmp_path / "folder"))
     with V2(server) as v2:
         create_model(v2, "left")

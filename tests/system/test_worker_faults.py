@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import queue
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,11 +47,17 @@ def test_crash_in_generate_ends_that_stream_with_a_status(v2: V2, fragile: str) 
 
 
 def test_crash_in_stream_ends_that_stream_with_a_status(v2: V2, fragile: str) -> None:
+    answered = queue.SimpleQueue[object]()
+
     def requests() -> Iterator[object]:
         yield v2.text_request("fragile", "a")
+        answered.get(timeout=10)
         yield v2.text_request("fragile", "crash")
 
-    answers = list(v2.stream(requests()))
+    answers = []
+    for answer in v2.stream(requests()):
+        answers.append(answer)
+        answered.put(answer)
     assert answers[0].outputs[0].data.text.raw == "A"
     assert answers[-1].status.code != codes.SUCCESS
     assert predict_until_it_works(v2, "fragile") == "alive"
