@@ -26,7 +26,20 @@ from modelyard.wire.messages import Input
 Many = tuple[str, ...]
 
 
-@click.command("predict")
+class _PredictCommand(click.Command):
+    """`--json` is the output switch of every command; followed by a document it is that input, too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read `--json DOCUMENT` as `--json --input DOCUMENT`: no model's name begins like JSON."""
+        spread = []
+        for before, one in zip(["", *args], args, strict=False):
+            if before == "--json" and one.startswith(("{", "[", "@")):
+                spread.append("--input")
+            spread.append(one)
+        return super().parse_args(ctx, spread)
+
+
+@click.command("predict", cls=_PredictCommand)
 @model_argument
 @click.option("--text", "texts", multiple=True, help="A text; '-' reads it from stdin.")
 @click.option("--image", "images", multiple=True, metavar="FILE|URL", help="An image.")
@@ -54,8 +67,8 @@ def command(
 ) -> None:
     """Ask a model. Inputs of several options are sent together, one output comes for each.
 
-    MODEL is MODEL, APP/MODEL or USER/APP/MODEL, with @VERSION (id or number) where wanted. JSON goes in by --input;
-    --json is about what comes out, as everywhere: one document, with --stream one line an answer.
+    MODEL is MODEL, APP/MODEL or USER/APP/MODEL, with @VERSION (id or number) where wanted. --json prints JSON, as
+    everywhere: one document, with --stream one line an answer. A document after it, --json '{...}', is the input.
     """
     inputs = [
         *(make_text_input(sys.stdin.read() if text == "-" else text) for text in texts),
