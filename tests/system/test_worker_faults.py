@@ -100,6 +100,22 @@ def test_cancelled_generate_frees_the_model(v2: V2, tmp_path: Path) -> None:
     assert time.monotonic() - began < 5
 
 
+def test_open_stream_that_waits_for_its_caller_blocks_nobody(v2: V2, tmp_path: Path) -> None:
+    deploy(v2, write_folder(tmp_path / "one", model_id="one-thread", threads=1), "one-thread")
+    predicted = queue.SimpleQueue[str]()
+
+    def requests() -> Iterator[object]:
+        yield v2.text_request("one-thread", "a")
+        yield v2.text_request("one-thread", f"after {predicted.get(timeout=20)}")
+
+    seen = []
+    for answer in v2.stream(requests()):
+        seen.append(answer.outputs[0].data.text.raw)
+        if len(seen) == 1:
+            predicted.put(v2.predict("one-thread", "b", timeout=10).outputs[0].data.text.raw)
+    assert seen == ["A", "AFTER B"]
+
+
 def test_deadline_is_kept(v2: V2, echo_version: str) -> None:
     import grpc
 

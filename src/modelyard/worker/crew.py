@@ -1,4 +1,8 @@
-"""The author threads: requests go to whichever is free, in the order they came."""
+"""The author threads, and whose turn it is: as many requests run the author's code at once as the config says.
+
+`predict` and `generate` go to a fixed number of threads, in the order they came. A `stream` may be open for hours and
+wait for its caller most of that time, so it has a thread of its own, and a turn only while the author's code runs.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +26,12 @@ class Crew:
         self._queue: SimpleQueue[Task] = SimpleQueue()
         self._tasks: dict[int, Task] = {}
         self._changed = threading.Condition(threading.Lock())
+        self._turns = threading.Semaphore(0)
         self._is_stopping = False
 
     def start(self, threads: int) -> None:
         """Start the threads. They are daemons: the process does not wait for an author's endless loop."""
+        self._turns.release(threads)
         for number in range(threads):
             threading.Thread(target=self._work, name=f"author-{number}", daemon=True).start()
 
@@ -52,7 +58,7 @@ class Crew:
                 self._changed.wait()
 
     def _begin(self, frame: Frame) -> None:
-        task = Task(frame.request_id, frame.flags, frame.payload, self._link.grant)
+        task = Task(frame.request_id, frame.flags, frame.payload, self._link.grant, self._turns)
         with self._changed:
             is_stopping = self._is_stopping
             if not is_stopping:
@@ -60,17 +66,21 @@ class Crew:
         if is_stopping:
             busy = ModelBusy("this replica is stopping", hint="send the request again")
             self._link.send(Kind.ERROR, task.request_id, encode_error(busy))
+        elif task.method == "stream":
+            threading.Thread(target=self._serve, args=(task,), name="author-stream", daemon=True).start()
         else:
             self._queue.put(task)
 
     def _work(self) -> None:
         while True:
-            task = self._queue.get()
-            try:
+            self._serve(self._queue.get())
+
+    def _serve(self, task: Task) -> None:
+        try:
+            with self._turns:
                 self._run(task)
-            finally:
-                self._finish(task)
-            del task
+        finally:
+            self._finish(task)
 
     def _finish(self, task: Task) -> None:
         with self._changed:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from modelyard.errors import Cancelled
 from modelyard.wire.frames import EMPTY, GENERATE, LAST, STREAM, WINDOW, cost_of
@@ -20,16 +21,25 @@ class Task:
         "_grant",
         "_is_input_over",
         "_messages",
+        "_turns",
         "is_cancelled",
         "method",
         "request_id",
     )
 
-    def __init__(self, request_id: int, flags: int, payload: bytes, grant: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        request_id: int,
+        flags: int,
+        payload: bytes,
+        grant: Callable[[int, int], None],
+        turns: threading.Semaphore | None = None,
+    ) -> None:
         self.request_id = request_id
         self.method = "stream" if flags & STREAM else "generate" if flags & GENERATE else "predict"
         self.is_cancelled = False
         self._grant = grant
+        self._turns = turns
         self._messages: deque[bytes] = deque()
         self._is_input_over = bool(flags & LAST)
         self._credit = WINDOW
@@ -50,8 +60,12 @@ class Task:
         """
         condition = self._condition()
         with condition:
-            while not self._messages and not self._is_input_over and not self.is_cancelled:
-                condition.wait()
+            is_waiting = not self._messages and not self._is_input_over
+        if is_waiting:
+            with self._rest(), condition:
+                while not self._messages and not self._is_input_over and not self.is_cancelled:
+                    condition.wait()
+        with condition:
             self.check_cancelled()
             if not self._messages:
                 return None
@@ -69,9 +83,11 @@ class Task:
             Cancelled: The caller went away.
         """
         condition = self._condition()
+        if self._credit <= 0:
+            with self._rest(), condition:
+                while self._credit <= 0 and not self.is_cancelled:
+                    condition.wait()
         with condition:
-            while self._credit <= 0 and not self.is_cancelled:
-                condition.wait()
             self.check_cancelled()
             self._credit -= cost_of(size_bytes)
 
@@ -100,6 +116,18 @@ class Task:
         if self._changed is not None:
             with self._changed:
                 self._changed.notify_all()
+
+    @contextmanager
+    def _rest(self) -> Iterator[None]:
+        """Let others run the author's code while this request waits for its caller."""
+        if self._turns is None:
+            yield
+            return
+        self._turns.release()
+        try:
+            yield
+        finally:
+            self._turns.acquire()
 
     def _condition(self) -> threading.Condition:
         if self._changed is None:

@@ -314,3 +314,38 @@ async def test_link_that_breaks_while_an_exchange_is_opened_gives_the_slot_back(
         async with router.open("v", "generate", b"", deadline=None):
             pass
     assert router.in_flight("r") == 0
+
+
+async def test_stream_takes_no_slot(router: Router) -> None:
+    link = FakeLink()
+    router.add("a", "v", link, 1, PREDICT)
+    async with router.open("v", "stream", None, deadline=None), router.open("v", "stream", None, deadline=None):
+        assert router.in_flight("a") == 2
+        task = call(router)
+        await settle()
+        link.answer()
+        assert await task == b"answer"
+    assert router.in_flight("a") == 0
+
+
+async def test_more_streams_than_a_replica_may_have_are_refused(
+    router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelyard.server.routing.replicas.MAX_STREAMS", 1)
+    router.add("a", "v", FakeLink(), 1, PREDICT)
+    async with router.open("v", "stream", None, deadline=None):
+        with pytest.raises(ModelBusy, match="streams are open"):
+            async with router.open("v", "stream", None, deadline=None):
+                pass
+    async with router.open("v", "stream", None, deadline=None):
+        pass
+
+
+async def test_removed_replica_waits_for_its_streams(router: Router) -> None:
+    router.add("a", "v", FakeLink(), 1, PREDICT)
+    async with router.open("v", "stream", None, deadline=None):
+        router.remove("a")
+        drained = asyncio.create_task(router.drained("a"))
+        await settle()
+        assert not drained.done()
+    await asyncio.wait_for(drained, 1)

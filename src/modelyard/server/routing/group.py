@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-from modelyard.errors import ModelDeploying
+from modelyard.errors import ModelBusy, ModelDeploying
 from modelyard.server.backends.base import Link
 from modelyard.server.routing.queues import WaitingLine, check_deadline
-from modelyard.server.routing.replicas import Slots, choose
+from modelyard.server.routing.replicas import MAX_STREAMS, Slots, choose, choose_for_stream
 
 ORPHAN_S = 60.0
 """How long requests that wait outlive the last replica: a crashed one is back by then."""
@@ -48,7 +48,7 @@ class Group:
     @property
     def last_used(self) -> float | None:
         """`time.monotonic()` of the last request, or now while one is in flight; None where there was none."""
-        if any(one.in_flight for one in self._replicas.values()):
+        if any(one.holds for one in self._replicas.values()):
             return time.monotonic()
         return self.used_at or None
 
@@ -88,6 +88,17 @@ class Group:
         if not self._replicas:
             raise no_replica()
         return await self.line.wait(deadline)
+
+    def open_stream(self) -> Slots:
+        """A replica for one more stream, at once; to be told when it ends. Raises ModelDeploying or ModelBusy."""
+        self.used_at = time.monotonic()
+        slots = choose_for_stream(self._replicas.values())
+        if slots is not None:
+            slots.streams += 1
+            return slots
+        if not any(one.link.is_open and not one.is_leaving for one in self._replicas.values()):
+            raise no_replica()
+        raise ModelBusy(f"the model is busy: {MAX_STREAMS} streams are open on each replica, and no more may be")
 
     def _serve(self, slots: Slots) -> None:
         while slots.is_free and self.line.serve(slots):

@@ -7,11 +7,25 @@ from collections.abc import Callable, Iterable
 
 from modelyard.server.backends.base import Link
 
+MAX_STREAMS = 256
+"""Open streams a replica. They take no slot: most of the time they wait for their callers."""
+
 
 class Slots:
     """One replica as the router sees it: a link, and how many requests it may hold at once."""
 
-    __slots__ = ("_on_free", "_on_idle", "idle", "in_flight", "is_leaving", "link", "methods", "replica_id", "size")
+    __slots__ = (
+        "_on_free",
+        "_on_idle",
+        "idle",
+        "in_flight",
+        "is_leaving",
+        "link",
+        "methods",
+        "replica_id",
+        "size",
+        "streams",
+    )
 
     def __init__(
         self, replica_id: str, link: Link, size: int, methods: frozenset[str], on_free: Callable[[Slots], None]
@@ -21,6 +35,8 @@ class Slots:
         self.size = size
         self.methods = methods
         self.in_flight = 0
+        self.streams = 0
+        """How many streams are open, beside what is in flight."""
         self.is_leaving = False
         """It finishes what it holds, and gets no more."""
         self.idle = asyncio.Event()
@@ -45,6 +61,17 @@ class Slots:
         else:
             self._on_free(self)
 
+    @property
+    def holds(self) -> int:
+        """Everything it holds: requests and streams."""
+        return self.in_flight + self.streams
+
+    def close_stream(self) -> None:
+        """One stream has ended."""
+        self.streams -= 1
+        if self.is_leaving:
+            self._check_idle()
+
     def leave(self, on_idle: Callable[[Slots], None]) -> None:
         """Give it no more requests; `on_idle` is called once it holds none."""
         self.is_leaving = True
@@ -52,7 +79,7 @@ class Slots:
         self._check_idle()
 
     def _check_idle(self) -> None:
-        if not self.in_flight and self._on_idle is not None:
+        if not self.holds and self._on_idle is not None:
             self.idle.set()
             self._on_idle(self)
 
@@ -64,3 +91,9 @@ def choose(replicas: Iterable[Slots]) -> Slots | None:
         if one.is_free and (best is None or one.in_flight < best.in_flight):
             best = one
     return best
+
+
+def choose_for_stream(replicas: Iterable[Slots]) -> Slots | None:
+    """The replica with the fewest streams; None where no more may be opened."""
+    able = [one for one in replicas if one.streams < MAX_STREAMS and not one.is_leaving and one.link.is_open]
+    return min(able, key=lambda one: one.streams, default=None)

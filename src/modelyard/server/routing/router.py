@@ -64,7 +64,7 @@ class Router:
     def in_flight(self, replica_id: str) -> int:
         """How many requests a replica holds."""
         slots = self._replicas.get(replica_id)
-        return slots.in_flight if slots else 0
+        return slots.holds if slots else 0
 
     def last_used(self, version_id: str) -> float | None:
         """`time.monotonic()` of the version's last request, now while one is in flight; None where there was none."""
@@ -116,7 +116,9 @@ class Router:
     def open(
         self, version_id: str, method: str, payload: bytes | None, *, deadline: float | None
     ) -> AbstractAsyncContextManager[Exchange]:
-        """`generate` with its request, or `stream` with None: an exchange that holds a slot until it is left.
+        """`generate` with its request, or `stream` with None: an exchange, to be left when it is over.
+
+        A `generate` holds a slot as `call` does; a `stream` none, because it mostly waits for its caller.
 
         Leaving it early cancels it in the worker. When the deadline passes, iterating raises `DeadlineExceeded`.
         Entering raises as `call` does.
@@ -127,7 +129,7 @@ class Router:
     async def _open(
         self, version_id: str, method: str, payload: bytes | None, deadline: float | None
     ) -> AsyncIterator[Exchange]:
-        slots = await self._take(version_id, deadline)
+        slots = await self._take(version_id, deadline) if method != "stream" else self._open_stream(version_id)
         try:
             exchange = slots.link.open(method, payload)
             timer = None
@@ -142,7 +144,16 @@ class Router:
                     timer.cancel()
                 exchange.cancel()
         finally:
-            slots.give_back()
+            if method == "stream":
+                slots.close_stream()
+            else:
+                slots.give_back()
+
+    def _open_stream(self, version_id: str) -> Slots:
+        group = self._groups.get(version_id)
+        if group is None:
+            raise no_replica()
+        return group.open_stream()
 
     async def _take(self, version_id: str, deadline: float | None) -> Slots:
         group = self._groups.get(version_id)
