@@ -10,16 +10,16 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from modelyard.config.load import load_config
-from modelyard.errors import BuildFailed, ModelyardError
+from modelyard.errors import BuildFailed, Cancelled, ModelyardError
 from modelyard.parts.depot import Depot
 from modelyard.parts.environment import Environment, Environments
 from modelyard.parts.manifest import Manifest
 from modelyard.server import failpoints
+from modelyard.server.control.supervise import sleep_until_changed
 from modelyard.server.records import Build, Deployment, LogType, Version, VersionState
 from modelyard.server.store.base import Store
 
@@ -28,6 +28,8 @@ RENEW_S = 15.0
 CONCURRENT_BUILDS = 2
 MAX_ATTEMPTS = 5
 """A job that was taken this often without an end took its builder down each time."""
+UNBUILT = frozenset({VersionState.UPLOADED, VersionState.BUILDING})
+"""The states in which a version is a build's to change. From BUILT on it is the verdicts'."""
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,6 @@ class Builds:
         self._write_line = write_line
         self._now = now
         self._owner = owner
-        self._stop = threading.Event()
 
     async def recover(self) -> None:
         """At start-up: jobs that an earlier process held go back into the queue."""
@@ -72,10 +73,9 @@ class Builds:
 
     async def run(self) -> None:
         """Take jobs until cancelled; what is being built then is stopped, and taken again after the next start."""
-        try:
-            await asyncio.gather(*(self._take_jobs() for _ in range(CONCURRENT_BUILDS)))
-        finally:
-            self._stop.set()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CONCURRENT_BUILDS):
+                group.create_task(self._take_jobs())
 
     async def _take_jobs(self) -> None:
         waiter = self._store.watch()
@@ -83,57 +83,82 @@ class Builds:
             now = self._now()
             job = await self._store.builds.take(self._owner, now, now + LEASE)
             if job is None:
-                await waiter.wait(timeout_s=5.0)
+                await sleep_until_changed(waiter, timeout_s=5.0)
                 continue
-            lease = asyncio.create_task(self._keep_lease(job))
+            stop = threading.Event()
+            lease = asyncio.create_task(self._keep_lease(job, stop))
             try:
-                await self._run_job(job)
+                await self._run_job(job, stop)
             finally:
                 lease.cancel()
-                with suppress(asyncio.CancelledError):
-                    await lease
+                await asyncio.wait({lease})
 
-    async def _keep_lease(self, job: Build) -> None:
-        while True:
+    async def _keep_lease(self, job: Build, stop: threading.Event) -> None:
+        """Renew the lease until it is lost: the version was deleted, or someone else has the job."""
+        is_ours = True
+        while is_ours:
             await asyncio.sleep(RENEW_S)
-            await self._store.builds.extend(job.version_id, self._owner, self._now() + LEASE)
+            try:
+                is_ours = await self._store.builds.extend(job.version_id, self._owner, self._now() + LEASE)
+            except Exception:  # the store may be busy: there is time for more tries before the lease ends
+                log.exception("build.lease version=%s", job.version_id)
+        stop.set()
 
-    async def _run_job(self, job: Build) -> None:
+    async def _run_job(self, job: Build, stop: threading.Event) -> None:
         version = await self._store.versions.get_by_id(job.version_id)
         if version is None:
             return
         try:
-            if job.attempt > MAX_ATTEMPTS:
-                raise BuildFailed(f"the build was started {MAX_ATTEMPTS} times and the server went down each time")
-            version = await self._build(version)
+            if version.state in UNBUILT:
+                _check_attempts(job)
+                version = await self._build(version, stop)
+        except Cancelled:
+            log.info("build.stopped version=%s", job.version_id)  # whoever holds the lease next begins again
         except ModelyardError as error:
             await self._fail(version, error)
         except Exception as error:  # the boundary of a job: logged, told to the author, never fatal
             log.exception("build.crashed version=%s", version.version_id)
             await self._fail(version, BuildFailed(f"the server could not build this version: {type(error).__name__}"))
         else:
-            await self._store.builds.finish(version.version_id, self._owner, succeeded=True)
+            if version.state is VersionState.BUILT:
+                await self._deploy(version)
+            is_built = version.state is not VersionState.BUILD_FAILED
+            await self._store.builds.finish(version.version_id, self._owner, succeeded=is_built)
             failpoints.hit("build.done")
 
-    async def _build(self, version: Version) -> Version:
+    async def _build(self, version: Version, stop: threading.Event) -> Version:
         version = await self._move(version, VersionState.BUILDING, "resolving the environment")
         failpoints.hit("build.started")
-        built = await asyncio.to_thread(self._make_environment, version)
+        built = await self._in_thread(version, stop)
         version = replace(
             version,
             environment_digest=built.environment.digest,
             manifest_digest=await asyncio.to_thread(self._depot.add_bytes, built.manifest.to_json()),
         )
         failpoints.hit("build.before_done")
-        version = await self._move(version, VersionState.BUILT, "starting the first replica")
+        return await self._move(version, VersionState.BUILT, "starting the first replica")
+
+    async def _deploy(self, version: Version) -> None:
+        """Ask for a first replica, unless an earlier attempt has."""
+        if await self._store.deployments.get(version.version_id) is not None:
+            return
         await self._store.deployments.put(
             Deployment(
                 version_id=version.version_id, key=version.key, replicas=1, is_default=False, modified_at=self._now()
             )
         )
-        return version
 
-    def _make_environment(self, version: Version) -> Built:
+    async def _in_thread(self, version: Version, stop: threading.Event) -> Built:
+        """Make the environment; when cancelled, stop that and wait for its end, for it still writes to the log."""
+        work = asyncio.create_task(asyncio.to_thread(self._make_environment, version, stop))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.wait({work})
+            raise
+
+    def _make_environment(self, version: Version, stop: threading.Event) -> Built:
         """Resolve and install; blocking, in a thread."""
 
         def write(line: str) -> None:
@@ -143,9 +168,9 @@ class Builds:
         files = {entry.path: entry.digest for entry in code.files}
         config = load_config(self._depot.read(files["config.yaml"]).decode()).config
         requirements = self._depot.read(files["requirements.txt"]).decode()
-        lock = self._environments.lock(requirements, config.python_version, write, stop=self._stop)
+        lock = self._environments.lock(requirements, config.python_version, write, stop=stop)
         failpoints.hit("build.locked")
-        environment = self._environments.install(lock, write, stop=self._stop)
+        environment = self._environments.install(lock, write, stop=stop)
         failpoints.hit("build.installed")
         return Built(
             environment=environment,
@@ -160,15 +185,12 @@ class Builds:
 
     async def _move(self, version: Version, state: VersionState, message: str) -> Version:
         moved = replace(version, state=state, state_message=message, modified_at=self._now())
-        expected = frozenset({VersionState.UPLOADED, VersionState.BUILDING, VersionState.BUILT})
-        if not await self._store.versions.update(moved, expected=expected):
+        if not await self._store.versions.update(moved, expected=UNBUILT):
             raise BuildFailed("the version was deleted, or has moved on, while it was being built")
         return moved
 
     async def _fail(self, version: Version, error: ModelyardError) -> None:
-        if self._stop.is_set():
-            return  # the server is going down: the job stays RUNNING, and is taken again after the next start
-        for line in ("Build failed: " + str(error), *error.details.splitlines()):
+        for line in (*f"Build failed: {error}".splitlines(), *error.details.splitlines()):
             self._write_line(version.version_id, LogType.BUILD, line)
         failed = replace(
             version,
@@ -178,5 +200,10 @@ class Builds:
             modified_at=self._now(),
             completed_at=self._now(),
         )
-        await self._store.versions.update(failed)
+        await self._store.versions.update(failed, expected=UNBUILT)
         await self._store.builds.finish(version.version_id, self._owner, succeeded=False)
+
+
+def _check_attempts(job: Build) -> None:
+    if job.attempt > MAX_ATTEMPTS:
+        raise BuildFailed(f"the build was started {MAX_ATTEMPTS} times and the server went down each time")
