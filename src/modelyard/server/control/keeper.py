@@ -28,6 +28,8 @@ from modelyard.server.routing.router import Router
 from modelyard.wire.messages import ModelVersion
 
 BACK_OFF_S = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+FIRST_LOAD_TRIES = 3
+"""A first load that ends its process this often without a word has failed."""
 HEALTHY_S = 60.0
 """A replica that was ready this long has earned a fresh back-off."""
 SLOTS_PER_THREAD = 2
@@ -49,6 +51,8 @@ class Means:
     versions_dir: Path
     default_threads: int
     drain_s: float
+    back_off_s: tuple[float, ...] = BACK_OFF_S
+    """Seconds before each new replica; the last one again and again."""
 
 
 class Keeper:
@@ -60,6 +64,8 @@ class Keeper:
         self.ready_at: float | None = None
         """When a replica was last seen to become ready, `time.monotonic()`."""
         self._failures = 0
+        self._is_refused = False
+        """Has the version's first load failed for good? Then there is nothing more to keep."""
         self._task = asyncio.create_task(self._run(), name=f"keeper-{version.version_id}")
 
     async def stop(self) -> None:
@@ -68,7 +74,9 @@ class Keeper:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_refused:
+            if self._failures:
+                await self._pause()
             started = time.monotonic()
             was_ready = False
             try:
@@ -76,15 +84,19 @@ class Keeper:
                 async with self._running(spec) as replica:
                     was_ready = await self._watch(replica)
             except ModelyardError as error:
-                await self._means.verdicts.failed(self.version.version_id, str(error), error.details, is_final=False)
+                is_final = self._failures + 1 >= len(self._means.back_off_s)
+                await self._fail(str(error), error.details, is_final=is_final)
             except Exception:  # the boundary of a keeper: it must go on keeping
                 log.exception("keeper.failed version=%s", self.version.version_id)
             if was_ready and time.monotonic() - started > HEALTHY_S:
                 self._failures = 0
-            pause_s = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
             self._failures += 1
-            self._say(f"Starting a new replica in {pause_s:g} s")
-            await asyncio.sleep(pause_s)
+
+    async def _pause(self) -> None:
+        steps = self._means.back_off_s
+        pause_s = steps[min(self._failures, len(steps)) - 1]
+        self._say(f"Starting a new replica in {pause_s:g} s")
+        await asyncio.sleep(pause_s)
 
     def _prepare(self) -> ReplicaSpec:
         """Put the three parts together; blocking, in a thread."""
@@ -120,12 +132,23 @@ class Keeper:
         try:
             yield replica
         finally:
-            means.router.remove(spec.replica_id)
+            ending = asyncio.create_task(self._end(replica))
             try:
-                await asyncio.wait_for(means.router.drained(spec.replica_id), means.drain_s)
-            except TimeoutError:
-                log.warning("replica.cut version=%s replica=%s", spec.version_id, spec.replica_id)
-            await replica.stop(grace_s=5.0)
+                await asyncio.shield(ending)
+            except asyncio.CancelledError:  # not wanted any more, while it was ending: its process must go all the same
+                await asyncio.wait({ending})
+                raise
+
+    async def _end(self, replica: Replica) -> None:
+        """Give the replica no more requests, let it finish those it holds, and stop it."""
+        means, spec = self._means, replica.spec
+        means.router.remove(spec.replica_id)
+        try:
+            async with asyncio.timeout(means.drain_s):
+                await means.router.drained(spec.replica_id)
+        except TimeoutError:
+            log.warning("replica.cut version=%s replica=%s", spec.version_id, spec.replica_id)
+        await replica.stop(grace_s=5.0)
 
     async def _watch(self, replica: Replica) -> bool:
         """Follow the worker until it is gone; did it ever become ready?"""
@@ -140,9 +163,7 @@ class Keeper:
                     await self._means.verdicts.ready(self.version.version_id)
                 case WorkerState.FAILED:
                     failure = status
-                    await self._means.verdicts.failed(
-                        self.version.version_id, status.message, status.details, is_final=True
-                    )
+                    await self._fail(status.message, status.details, is_final=True)
                 case WorkerState.EXITED:
                     self._means.router.remove(replica.spec.replica_id)
                     if failure is None:
@@ -162,10 +183,13 @@ class Keeper:
         message = status.message or f"the worker's process ended with exit code {status.exit_code}"
         self._say(message)
         if not was_ready:
-            is_final = self._failures >= 2
-            await self._means.verdicts.failed(
-                self.version.version_id, f"{message} while it was loading the model", status.details, is_final=is_final
-            )
+            is_final = self._failures + 1 >= FIRST_LOAD_TRIES
+            await self._fail(f"{message} while it was loading the model", status.details, is_final=is_final)
+
+    async def _fail(self, message: str, details: str, *, is_final: bool) -> None:
+        version_id = self.version.version_id
+        if await self._means.verdicts.failed(version_id, message, details, is_final=is_final):
+            self._is_refused = True
 
     def _say(self, line: str) -> None:
         self._means.write_line(self.version.version_id, LogType.RUN, line)

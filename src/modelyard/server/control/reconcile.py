@@ -7,14 +7,17 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 
 from modelyard.server.control.keeper import Keeper, Means
+from modelyard.server.control.supervise import sleep_until_changed
 from modelyard.server.records import Deployment, VersionState
 from modelyard.server.store.base import Store
 
 TICK_S = 1.0
+SWEEP_S = 60.0
+"""How often folders of versions that are gone are looked for."""
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +31,9 @@ class Reconcile:
         self._idle_stop_s = idle_stop_s
         self._now = now
         self._keepers: dict[str, Keeper] = {}
-        self._stopping: set[asyncio.Task[None]] = set()
+        self._stopping: dict[asyncio.Task[None], str] = {}
+        """Who ends which version."""
+        self._swept_at = time.monotonic()
 
     async def recover(self) -> None:
         """At start-up: a version that was built but whose deployment was not yet written gets one; folders of
@@ -45,15 +50,16 @@ class Reconcile:
                     )
                 )
         for folder in self._means.versions_dir.iterdir():
-            if await self._store.versions.get_by_id(folder.name) is None:
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await self._remove_if_gone(folder)
 
     async def run(self) -> None:
         """Follow the store until cancelled."""
         waiter = self._store.watch()
         while True:
             await self._meet()
-            await waiter.wait(timeout_s=TICK_S)
+            if time.monotonic() - self._swept_at > SWEEP_S:
+                await self._sweep()
+            await sleep_until_changed(waiter, timeout_s=TICK_S)
 
     async def close(self) -> None:
         """Stop everything that runs, at once."""
@@ -80,15 +86,26 @@ class Reconcile:
     def _retire(self, version_id: str) -> None:
         keeper = self._keepers.pop(version_id)
         task = asyncio.create_task(self._stop_keeper(keeper))
-        self._stopping.add(task)
-        task.add_done_callback(self._stopping.discard)
+        self._stopping[task] = version_id
+        task.add_done_callback(self._stopping.pop)
 
     async def _stop_keeper(self, keeper: Keeper) -> None:
         await keeper.stop()
-        version_id = keeper.version.version_id
-        if await self._store.versions.get_by_id(version_id) is None:
-            with suppress(OSError):
-                await asyncio.to_thread(shutil.rmtree, self._means.versions_dir / version_id)
+        await self._remove_if_gone(self._means.versions_dir / keeper.version.version_id)
+
+    async def _sweep(self) -> None:
+        """Remove the folders of versions that were deleted while they did not run."""
+        self._swept_at = time.monotonic()
+        busy = {*self._keepers, *self._stopping.values()}
+        for folder in await asyncio.to_thread(lambda: list(self._means.versions_dir.iterdir())):
+            is_being_made = folder.name.startswith(".")
+            if folder.name not in busy and not is_being_made:
+                await self._remove_if_gone(folder)
+
+    async def _remove_if_gone(self, folder: Path) -> None:
+        """Remove a version's folder where the version was deleted."""
+        if await self._store.versions.get_by_id(folder.name) is None:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     def _is_idle(self, row: Deployment) -> bool:
         """Has nobody asked for this version for long enough, counted from when it was ready?"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +23,7 @@ class Verdicts:
         self._store = store
         self._write_line = write_line
         self._now = now
+        self._choosing = asyncio.Lock()
 
     async def ready(self, version_id: str) -> None:
         """A replica has loaded the version: it is READY, and the model's default unless a newer one is already."""
@@ -29,9 +31,10 @@ class Verdicts:
         if version is None:
             return
         if version.state is VersionState.BUILT:
-            await self._first_ready(version)
-        elif version.state_message:
-            await self._store.versions.update(replace(version, state_message="", state_details=""))
+            async with self._choosing:  # of two that become ready at once, the newer one shall be the default
+                await self._first_ready(version)
+        elif version.state is VersionState.READY and version.state_message:
+            await self._note(version, "", "")
 
     async def _first_ready(self, version: Version) -> None:
         at = self._now()
@@ -42,17 +45,23 @@ class Verdicts:
         if await self._store.versions.become_ready(ready, self._deployment(version, replicas=1, is_default=is_default)):
             self._write_line(version.version_id, LogType.BUILD, "The model is loaded and serves.")
 
-    async def failed(self, version_id: str, message: str, details: str, *, is_final: bool) -> None:
-        """A start did not work. `is_final`: a version that has never been ready will not be tried again."""
+    async def failed(self, version_id: str, message: str, details: str, *, is_final: bool) -> bool:
+        """A start did not work. `is_final`: a version that has never been ready is refused; was it?"""
         for line in (message, *details.splitlines()):
             self._write_line(version_id, LogType.RUN, line)
         version = await self._store.versions.get_by_id(version_id)
         if version is None:
-            return
-        if version.state is not VersionState.BUILT:
-            await self._store.versions.update(replace(version, state_message=message, state_details=details))
-        elif is_final:
+            return False
+        if version.state is VersionState.READY:
+            await self._note(version, message, details)
+        elif version.state is VersionState.BUILT and is_final:
             await self._refuse(version, message, details)
+            return True
+        return False
+
+    async def _note(self, version: Version, message: str, details: str) -> None:
+        noted = replace(version, state_message=message, state_details=details)
+        await self._store.versions.update(noted, expected=frozenset({VersionState.READY}))
 
     async def _refuse(self, version: Version, message: str, details: str) -> None:
         for line in ("The model could not be loaded: " + message, *details.splitlines()):
