@@ -20,6 +20,11 @@ def choose_user(data_dir: Path, asked: str | None) -> str:
         owner = str(json.loads((data_dir / "server.json").read_text())["user_id"])
     except FileNotFoundError:
         return asked or os.environ.get("CLARIFAI_USER_ID") or DEFAULT_USER
+    except (ValueError, KeyError, TypeError) as error:
+        raise Conflict(
+            f"{data_dir / 'server.json'} does not say whose the data directory is: {error!r}",
+            hint='restore it, or write {"user_id": "..."} with the id of its user',
+        ) from error
     if asked is not None and asked != owner:
         raise Conflict(
             f"--user-id {asked!r}: the data directory {data_dir} belongs to user {owner!r}",

@@ -1,19 +1,39 @@
-"""The server's own log: one line an event on stderr, `key=value` fields, control characters escaped."""
+"""The server's own log on stderr: one line an event, `key=value` fields, control characters escaped.
+
+A traceback follows its event, indented: no line of it can be taken for an event, whatever an exception says.
+"""
 
 from __future__ import annotations
 
+import copy
 import logging
 import sys
+import textwrap
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 class _OneLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        """Keep tracebacks, but let no message start a line of its own."""
-        record.msg = "".join(c if c.isprintable() else repr(c)[1:-1] for c in record.getMessage())
-        record.args = None
-        return super().format(record)
+        """Let nothing that is logged start a line of its own. The record is others' too, and stays as it is."""
+        shown = copy.copy(record)
+        shown.msg = _escape(record.getMessage())
+        shown.args = shown.exc_text = shown.stack_info = None
+        shown.exc_info = None
+        lines = super().format(shown)
+        if record.exc_info:
+            lines += "\n" + _indent(self.formatException(record.exc_info))
+        if record.stack_info:
+            lines += "\n" + _indent(self.formatStack(record.stack_info))
+        return lines
+
+
+def _escape(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _indent(text: str) -> str:
+    return textwrap.indent("\n".join(_escape(line) for line in text.splitlines()), "    ", lambda _line: True)
 
 
 def set_up_logging(level: int = logging.INFO) -> None:
