@@ -19,7 +19,6 @@ from modelyard.parts.depot import Depot
 from modelyard.parts.environment import Environment, Environments
 from modelyard.parts.manifest import Manifest
 from modelyard.server import failpoints
-from modelyard.server.control.supervise import sleep_until_changed
 from modelyard.server.records import Build, Deployment, LogType, Version, VersionState
 from modelyard.server.store.base import Store
 
@@ -83,7 +82,7 @@ class Builds:
             now = self._now()
             job = await self._store.builds.take(self._owner, now, now + LEASE)
             if job is None:
-                await sleep_until_changed(waiter, timeout_s=5.0)
+                await waiter.wait(timeout_s=5.0)
                 continue
             stop = threading.Event()
             lease = asyncio.create_task(self._keep_lease(job, stop))

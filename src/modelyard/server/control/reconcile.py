@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 
 from modelyard.server.control.keeper import Keeper, Means
-from modelyard.server.control.supervise import sleep_until_changed
 from modelyard.server.records import Deployment, VersionState
 from modelyard.server.store.base import Store
 
@@ -59,7 +58,7 @@ class Reconcile:
             await self._meet()
             if time.monotonic() - self._swept_at > SWEEP_S:
                 await self._sweep()
-            await sleep_until_changed(waiter, timeout_s=TICK_S)
+            await waiter.wait(timeout_s=TICK_S)
 
     async def close(self) -> None:
         """Stop everything that runs, at once."""

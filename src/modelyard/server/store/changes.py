@@ -18,8 +18,10 @@ class Waiter:
 
     async def wait(self, *, timeout_s: float) -> bool:
         """Return when something has changed since the last call, or after `timeout_s` seconds; did it change?"""
+        # Not `wait_for`: on Python 3.11 it loses a cancellation that arrives together with a change.
         try:
-            await asyncio.wait_for(self._changed.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
         except TimeoutError:
             return False
         self._changed.clear()
