@@ -5,9 +5,11 @@ What is remembered lasts for a second, and until a deployment changes: who sees 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from modelyard.errors import ModelDeploying, ModelNotDeployed
 from modelyard.server.records import Model, Version, VersionState
@@ -49,6 +51,9 @@ class Targets:
         self._changes = changes
         self._clock = clock
         self._remembered: dict[Address, tuple[float, Target]] = {}
+        self._generation = 0
+        self._resolving: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
+        """Many who ask at once cause one look."""
 
     async def resolve(self, address: Address) -> Target:
         """The version to ask.
@@ -58,18 +63,35 @@ class Targets:
             ModelDeploying: it is being built.
             ModelNotDeployed: its upload or its build failed, or nothing was uploaded.
         """
+        self._follow_changes()
+        target = self._recall(address)
+        if target is not None:
+            return target
+        async with self._resolving.setdefault(address, asyncio.Lock()):
+            return self._recall(address) or await self._look_up(address)
+
+    def _follow_changes(self) -> None:
         if self._changes.has_changed():
             self._remembered.clear()
+            self._generation += 1
+
+    def _recall(self, address: Address) -> Target | None:
         remembered = self._remembered.get(address)
-        if remembered is not None and self._clock() - remembered[0] < REMEMBER_S:
-            return remembered[1]
+        if remembered is None or self._clock() - remembered[0] >= REMEMBER_S:
+            return None
+        return remembered[1]
+
+    async def _look_up(self, address: Address) -> Target:
+        asked_at, generation = self._clock(), self._generation
         model = await self._versions.find_model(address.user_id, address.app_id, address.model_id)
         version = await self._versions.get(model.key, address.version_id)
         _check_state(version)
         target = _make_target(model, version)
-        if len(self._remembered) >= MAX_REMEMBERED:
-            self._remembered.clear()
-        self._remembered[address] = (self._clock(), target)
+        self._follow_changes()
+        if generation == self._generation:  # else it may be of before the change: good for this request, no other
+            if len(self._remembered) >= MAX_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[address] = (asked_at, target)
         return target
 
 

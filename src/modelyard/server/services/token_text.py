@@ -10,6 +10,7 @@ import hmac
 import re
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
 
 PREFIX = "myd"
@@ -17,6 +18,8 @@ ID_LENGTH = 16
 SECRET_BYTES = 32
 SECRET_LENGTH = 43
 CHECK_LENGTH = 6
+REMEMBERED = 1024
+"""The same few tokens come with every request: what was worked out for them is kept."""
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SHAPE = re.compile(rf"{PREFIX}_([0-9A-Za-z]{{{ID_LENGTH}}})_[0-9A-Za-z]{{{SECRET_LENGTH + CHECK_LENGTH}}}")
 
@@ -29,6 +32,7 @@ def make_token_text(random_bytes: Callable[[int], bytes]) -> tuple[str, str]:
     return token_id, body + _check_of(body)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def read_token_id(text: str) -> str | None:
     """The public id of a token's text; None where it cannot be one of ours."""
     match = _SHAPE.fullmatch(text)
@@ -37,6 +41,7 @@ def read_token_id(text: str) -> str | None:
     return match[1]
 
 
+@lru_cache(maxsize=REMEMBERED)
 def digest_of(text: str, pepper: bytes) -> str:
     """What is stored of a token: HMAC-SHA-256 with the server's pepper, hex."""
     return hmac.new(pepper, text.encode(), sha256).hexdigest()
