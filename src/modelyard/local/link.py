@@ -29,8 +29,8 @@ from modelyard.wire.worker_errors import decode_error
 class LocalLink:
     """A connected stream socket to a worker.
 
-    Every method raises `WorkerCrashed` where the worker is gone, `DeadlineExceeded` where it says nothing for
-    `timeout_s` seconds, and what the worker reports.
+    Every method raises `WorkerCrashed` where the worker is gone, `DeadlineExceeded` where it says or takes
+    nothing for `timeout_s` seconds, and what the worker reports.
     """
 
     def __init__(self, connection: socket.socket, *, timeout_s: float) -> None:
@@ -111,6 +111,10 @@ class LocalLink:
         try:
             for part in parts:
                 self._socket.sendall(part)
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"the model's process took nothing for {self._timeout_s:g} s", hint="give it longer with --timeout"
+            ) from None
         except OSError:
             raise _crashed() from None
 

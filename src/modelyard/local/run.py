@@ -102,7 +102,7 @@ def run_folder(folder: Path, options: Options, *, tell_build: Tell, tell_line: T
         ModelLoadFailed: importing the model, or its load_model, raised.
         NotImplementedByModel: the class has none of the three methods.
         WorkerCrashed: the process died.
-        DeadlineExceeded: loading took longer than the options allow.
+        DeadlineExceeded: it said nothing for longer than the options allow; the message names the method.
     """
     checked = check_folder(folder)
     inputs = list(options.inputs) or [make_sample(checked.config.model.model_type_id)]
@@ -116,6 +116,7 @@ def run_folder(folder: Path, options: Options, *, tell_build: Tell, tell_line: T
         python=python,
         runtime=stage_runtime(cache / "runtime"),
         folder=folder.absolute(),
+        bytecode=cache.absolute() / "bytecode",
         threads=max(checked.config.num_threads, 1),
         timeout_s=options.timeout_s,
         log=tell_line,
@@ -170,8 +171,8 @@ def _take_step(link: LocalLink, method: str, payload: bytes) -> Step:
             answers.append(MultiOutputResponse.FromString(one))
         for answer in answers:
             check_answer(answer, method)
-    except (WorkerCrashed, DeadlineExceeded):
-        raise
+    except (WorkerCrashed, DeadlineExceeded) as lost:
+        raise type(lost)(f"{method}: {lost.message}", hint=lost.hint, details=lost.details) from None
     except ModelyardError as raised:
         error = raised
     latency_s = time.monotonic() - began

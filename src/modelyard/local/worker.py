@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -30,7 +31,7 @@ Log = Callable[[str], None]
 
 @contextmanager
 def start_worker(
-    *, python: Path, runtime: Path, folder: Path, threads: int, timeout_s: float, log: Log
+    *, python: Path, runtime: Path, folder: Path, bytecode: Path, threads: int, timeout_s: float, log: Log
 ) -> Iterator[LocalLink]:
     """Start a worker and connect to it; at the end it, and what it started, are gone.
 
@@ -38,6 +39,7 @@ def start_worker(
         python: The environment's interpreter.
         runtime: What `parts.launch.stage_runtime` returned.
         folder: The model folder.
+        bytecode: Where Python keeps what it compiles, an absolute path: the author's folder stays as it is.
         threads: How many requests it takes at once.
         timeout_s: How long it may say nothing, in seconds.
         log: Takes each line that it prints.
@@ -57,8 +59,12 @@ def start_worker(
                 threads=threads,
                 replica_id=REPLICA,
             )
-            with _run_process(launch, log) as (process, token, tail):
+            with _run_process(_keep_bytecode(launch, bytecode), log) as (process, token, tail):
                 yield from _connect(listener, process, token, tail, timeout_s)
+
+
+def _keep_bytecode(launch: Launch, place: Path) -> Launch:
+    return replace(launch, env=launch.env | {"PYTHONPYCACHEPREFIX": str(place)})
 
 
 def _listen(listener: socket.socket, path: Path) -> None:
@@ -79,7 +85,7 @@ def _connect(
             link = LocalLink(connection, timeout_s=timeout_s)
             link.greet(token)
             yield link
-            with suppress(WorkerCrashed):
+            with suppress(WorkerCrashed, DeadlineExceeded):
                 link.stop()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_S)

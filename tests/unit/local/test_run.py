@@ -96,14 +96,36 @@ def test_a_model_that_does_not_load_is_told_with_its_line(tmp_path: Path) -> Non
         try_folder(write_faulty(tmp_path / "m", load="raise OSError('no weights')"), tmp_path)
 
 
+def test_nothing_is_written_into_the_folder(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "m", suffix="!")
+    before = sorted(folder.rglob("*"))
+    try_folder(folder, tmp_path)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_bytecode_is_kept_in_the_cache_for_the_next_run(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "m")
+    try_folder(folder, tmp_path)
+    place = tmp_path / "cache" / "bytecode" / folder.relative_to("/") / "1"
+    assert [path.name.split(".")[0] for path in place.iterdir()] == ["model"]
+
+
+def test_a_model_edited_between_two_runs_is_run_as_edited(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "m", suffix=" one")
+    try_folder(folder, tmp_path)
+    write_folder(folder, suffix=" second")
+    report = try_folder(folder, tmp_path)
+    assert report.steps[0].answers[0].outputs[0].data.text.raw.endswith(" second")
+
+
 def test_a_process_that_dies_is_told_with_its_last_lines(tmp_path: Path) -> None:
-    with pytest.raises(WorkerCrashed, match="exit code 3") as raised:
+    with pytest.raises(WorkerCrashed, match=r"^predict: .*exit code 3") as raised:
         try_folder(write_folder(tmp_path / "m"), tmp_path, text="crash")
     assert "loaded" in raised.value.details
 
 
 def test_a_model_that_says_nothing_is_not_waited_for_longer_than_asked(tmp_path: Path) -> None:
-    with pytest.raises(DeadlineExceeded, match="nothing for"):
+    with pytest.raises(DeadlineExceeded, match=r"^predict: .*nothing for"):
         try_folder(write_folder(tmp_path / "m"), tmp_path, text="sleep 60", timeout_s=2)
 
 
