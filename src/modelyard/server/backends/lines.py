@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 MAX_LINE_BYTES = 8 << 10
 CUT_MARK = " [cut]"
-_CHUNK_BYTES = 1 << 16
+_CHUNK_BYTES = 1 << 13
+"""Little at a time: a model that prints without end may not hold the loop."""
 
 
 class LineSplitter:
