@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from modelyard.errors import Unavailable
+from modelyard.client.auth import default_data_dir, read_data_dir
 
 
 @click.command("env")
@@ -34,21 +34,10 @@ def command(data_dir: Path | None, *, as_json: bool) -> None:
 
 def read_environment(data_dir: Path | None) -> dict[str, str]:
     """The variables for a data directory. Raises Unavailable where no server has ever been started in it."""
-    from modelyard.client.auth import default_data_dir
-
-    directory = (data_dir or default_data_dir()).absolute()
-    try:
-        server = json.loads((directory / "server.json").read_text())
-        token = (directory / "secrets" / "token").read_text().strip()
-    except FileNotFoundError as missing:
-        option = f" --data-dir {directory}" if data_dir else ""
-        raise Unavailable(
-            f"no server has been started in {directory} ({Path(str(missing.filename)).name} is not there)",
-            hint=f"modelyard up{option}",
-        ) from None
+    context = read_data_dir((data_dir or default_data_dir()).absolute())
     return {
-        "CLARIFAI_API_BASE": server["url"],
-        "CLARIFAI_PAT": token,
-        "CLARIFAI_USER_ID": server["user_id"],
-        "CLARIFAI_UI": server["url"],
+        "CLARIFAI_API_BASE": context.base,
+        "CLARIFAI_PAT": context.token,
+        "CLARIFAI_USER_ID": context.user_id,
+        "CLARIFAI_UI": context.base,
     }

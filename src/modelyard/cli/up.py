@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from modelyard.client.auth import default_data_dir
+
 # Large payloads are dominated by page faults: docs/architecture/05-predict.md.
 ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": "268435456",
@@ -50,7 +52,7 @@ def command(
     from modelyard.server.logging_setup import set_up_logging
 
     set_up_logging()
-    directory = (data_dir or options.default_data_dir()).absolute()
+    directory = (data_dir or default_data_dir()).absolute()
     settings = options.Settings(
         data_dir=directory,
         host=host,

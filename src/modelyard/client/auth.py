@@ -62,7 +62,7 @@ def read_data_dir(data_dir: Path) -> Context:
         token = (data_dir / "secrets" / "token").read_text().strip()
     except FileNotFoundError:
         raise Unavailable(
-            f"no server was started with the data directory {data_dir}, and {BASE} is not set",
-            hint="modelyard up, or point the environment at a server",
+            f"no server was started with the data directory {data_dir}",
+            hint=f"modelyard up, or set {BASE} and {TOKEN} to those of another server",
         ) from None
     return Context(base=server["url"], token=token, user_id=server["user_id"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,12 +91,3 @@ class Settings:
     def versions_dir(self) -> Path:
         """Assembled model folders, one a version."""
         return self.data_dir / "versions"
-
-
-def default_data_dir() -> Path:
-    """`MODELYARD_DATA_DIR`, else `modelyard` in the user's data folder (XDG base directory specification)."""
-    given = os.environ.get("MODELYARD_DATA_DIR")
-    if given:
-        return Path(given).absolute()
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "modelyard"

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.client.auth import default_data_dir
 from modelyard.errors import Conflict, InvalidRequest
 from modelyard.server import failpoints
 from modelyard.server.first_user import choose_user
-from modelyard.server.settings import Settings, default_data_dir
+from modelyard.server.settings import Settings
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
