@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -18,7 +19,7 @@ FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 def render_commands() -> str:
     """The command line: every command's help, and the exit codes."""
     lines = ["# The command line", "", "Written by `script/update-reference` from the commands themselves.", ""]
-    context = click.Context(cli, info_name="modelyard")
+    context = click.Context(cli, info_name="modelyard", **cli.context_settings)
     for name in cli.list_commands(context):
         command = cli.get_command(context, name)
         assert command is not None
@@ -79,6 +80,7 @@ def render_model_types() -> str:
 PAGES = {"cli.md": render_commands, "errors.md": render_errors, "model-types.md": render_model_types}
 
 if __name__ == "__main__":
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
     for page, render in PAGES.items():
-        (FOLDER / page).write_text(render())
+        (folder / page).write_text(render())
