@@ -80,6 +80,7 @@ def test_kill_while_serving_brings_the_model_back_and_leaves_no_worker(tmp_path:
     with V2(server) as v2:
         deploy(v2, write_folder(tmp_path / "folder"))
         assert len(find_workers(data_dir)) == 1
+        run_dir = (data_dir / "run").readlink()
         server.kill()
     end = time.monotonic() + 10
     while find_workers(data_dir):
@@ -87,7 +88,10 @@ def test_kill_while_serving_brings_the_model_back_and_leaves_no_worker(tmp_path:
         time.sleep(0.05)
     with running_server(data_dir) as again, V2(again) as v2:
         assert v2.predict("echo", "back").outputs[0].data.text.raw == "back"
+        assert not run_dir.exists()
+        run_dir = (data_dir / "run").readlink()
     assert find_workers(data_dir) == []
+    assert not run_dir.exists()
 
 
 def test_sigterm_lets_running_requests_finish(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import gc
 import json
 import logging
 import os
+import shutil
 import signal
 import tempfile
 import uuid
@@ -61,6 +62,8 @@ from modelyard.server.services.versions import Versions
 from modelyard.server.settings import Settings
 from modelyard.server.store.base import Store
 from modelyard.server.store.sql import SqlStore
+
+RUN_PREFIX = "modelyard-"
 
 log = logging.getLogger(__name__)
 
@@ -176,8 +179,7 @@ async def _start_control(
     """Start the loops; the stack stops them, in the reverse order."""
     runtime = await asyncio.to_thread(stage_runtime, settings.data_dir / "runtime")
     environments = Environments(settings.data_dir / "environments")
-    run_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="modelyard-"))
-    backend = ProcessBackend(Path(run_dir), runtime)
+    backend = ProcessBackend(stack.enter_context(_make_run_dir(settings)), runtime)
     stack.push_async_callback(backend.close)
     means = Means(
         depot=depot,
@@ -204,6 +206,22 @@ async def _start_control(
     stack.push_async_callback(reconcile.close)
     for name, run in (("reconcile", reconcile.run), ("builds", builds.run)):
         stack.push_async_callback(_cancel, asyncio.create_task(keep_running(name, run), name=name))
+
+
+@contextmanager
+def _make_run_dir(settings: Settings) -> Iterator[Path]:
+    """A private folder with a short path, for sockets. The data directory links to it, so that the next start finds
+    and removes what a crash left."""
+    link = settings.data_dir / "run"
+    if link.is_symlink():
+        left = link.readlink()
+        if left.name.startswith(RUN_PREFIX):
+            shutil.rmtree(left, ignore_errors=True)
+        link.unlink()
+    with tempfile.TemporaryDirectory(prefix=RUN_PREFIX, ignore_cleanup_errors=True) as folder:
+        link.symlink_to(folder)
+        yield Path(folder)
+        link.unlink(missing_ok=True)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
