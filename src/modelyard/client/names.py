@@ -26,6 +26,11 @@ class ModelName:
         return f"{path}@{self.version}" if self.version else path
 
 
+def read_name(name: ModelName | str) -> ModelName:
+    """A name, however it was given. Raises InvalidRequest that lists the forms."""
+    return parse_model_name(name) if isinstance(name, str) else name
+
+
 def parse_model_name(text: str) -> ModelName:
     """Read a name. Raises InvalidRequest that lists the forms."""
     name = _parse_page(text) if "://" in text else _parse_path(text)
@@ -48,7 +53,11 @@ def _parse_path(text: str) -> ModelName | None:
 
 def _parse_page(url: str) -> ModelName | None:
     """`https://host/user/app/models/model[/versions/version]`."""
-    match urlsplit(url).path.strip("/").split("/"):
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return None
+    match path.strip("/").split("/"):
         case [user, app, "models", model, *rest]:
             name = ModelName(model_id=model, app_id=app, user_id=user)
             return replace(name, version=rest[1]) if rest[:1] == ["versions"] and len(rest) > 1 else name

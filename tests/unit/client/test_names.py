@@ -25,7 +25,9 @@ def test_every_form_is_read(text: str, name: ModelName) -> None:
     assert parse_model_name(text) == name
 
 
-@pytest.mark.parametrize("text", ["", "@1", "/m", "a/", "u//m", "a/b/c/d", "https://host/u/a/m", "https://host"])
+@pytest.mark.parametrize(
+    "text", ["", "@1", "/m", "a/", "u//m", "a/b/c/d", "https://host/u/a/m", "https://host", "http://[x/u/a/models/m"]
+)
 def test_what_names_no_model_is_refused_with_the_forms(text: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
         parse_model_name(text)
