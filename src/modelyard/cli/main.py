@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 import click
 
 from modelyard.cli.exit_codes import INTERRUPTED, exit_code_of
-from modelyard.errors import InternalError, ModelyardError
+from modelyard.errors import Cancelled, InternalError, ModelyardError
 
 COMMANDS: Mapping[str, str] = {
     "up": "Run the server.",
@@ -64,15 +65,18 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; errors become a message on stderr and an exit code by their cause."""
     try:
-        sys.exit(cli.main(standalone_mode=False) or 0)
+        sys.exit(cli.main(standalone_mode=False, color=_choose_color()) or 0)
     except ModelyardError as error:
         _tell(error)
         sys.exit(exit_code_of(error))
     except click.ClickException as error:
-        error.show()
+        _tell_usage(error)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        if _wants_json():
+            _tell(Cancelled("interrupted"))
+        else:
+            click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has gone, as `head` does; nothing is left to say, and nobody to say it to.
@@ -84,16 +88,39 @@ def main() -> None:
         sys.exit(exit_code_of(ours))
 
 
+def _choose_color() -> bool | None:
+    """None: wherever a terminal is. `NO_COLOR` is the convention of no-color.org; click does not know it."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def _wants_json() -> bool:
+    return "--json" in sys.argv
+
+
 def _tell(error: ModelyardError) -> None:
-    if "--json" in sys.argv:
-        told = {"type": type(error).__name__, "message": error.message, "hint": error.hint, "details": error.details}
-        click.echo(json.dumps({"error": told}), err=True)
+    if _wants_json():
+        _tell_json(type(error).__name__, error.message, error.hint, error.details)
         return
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
+    color = _choose_color()
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True, color=color)
     if error.details:
         click.echo("\n".join(f"  {line}" for line in error.details.splitlines()), err=True)
     if error.hint:
-        click.echo(f"  {click.style('next:', bold=True)} {error.hint}", err=True)
+        click.echo(f"  {click.style('next:', bold=True)} {error.hint}", err=True, color=color)
+
+
+def _tell_usage(error: click.ClickException) -> None:
+    if not _wants_json():
+        error.show()
+        return
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f"{context.command_path} --help" if context else ""
+    _tell_json(type(error).__name__, error.format_message(), hint, "")
+
+
+def _tell_json(kind: str, message: str, hint: str, details: str) -> None:
+    told = {"type": kind, "message": message, "hint": hint, "details": details}
+    click.echo(json.dumps({"error": told}), err=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,47 @@ def test_with_json_the_error_is_json_too(
 def test_a_wrong_option_is_a_usage_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_main(monkeypatch, "check", "--nonsense") == 2
     assert "--nonsense" in capsys.readouterr().err
+
+
+def test_with_json_a_wrong_option_is_told_in_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(monkeypatch, "check", "--nonsense", "--json") == 2
+    told = json.loads(capsys.readouterr().err)["error"]
+    assert "--nonsense" in told["message"]
+    assert told["hint"].endswith("check --help")
+
+
+def tell_on_a_terminal(folder: Path, **environment: str) -> str:
+    """What an error looks like where stderr is a terminal."""
+    ours, theirs = os.openpty()
+    code = "from modelyard.cli.main import main; main()"
+    with os.fdopen(ours, "rb", 0) as terminal:
+        subprocess.run(
+            [sys.executable, "-c", code, "check", str(folder)],
+            env={**os.environ, "TERM": "xterm", **environment},
+            stderr=theirs,
+            check=False,
+        )
+        os.close(theirs)
+        return terminal.read(4096).decode()
+
+
+def test_no_color_is_honoured_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[" in tell_on_a_terminal(tmp_path / "gone")
+    assert "\x1b[" not in tell_on_a_terminal(tmp_path / "gone", NO_COLOR="1")
+
+
+def test_an_interruption_has_its_own_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "main", interrupt)
+    assert run_main(monkeypatch, "models") == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert run_main(monkeypatch, "models", "--json") == 130
+    assert json.loads(capsys.readouterr().err)["error"]["type"] == "Cancelled"
 
 
 def test_without_a_server_the_next_step_is_up(
