@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from modelyard.cli.connect import connect
-from modelyard.cli.output import as_dict, json_option, print_json, print_table
+from modelyard.cli.output import as_dict, json_option, name_state, print_json, print_table
 from modelyard.client.models import Models
-from modelyard.wire.messages import Model, StatusCode
+from modelyard.wire.messages import Model
 
 
 @click.command("models")
@@ -27,5 +27,5 @@ def command(app_id: str, *, as_json: bool) -> None:
 
 def _describe(model: Model) -> tuple[str, str, str, str]:
     version = model.model_version
-    state = StatusCode.Name(version.status.code) if version.id else "no version"
+    state = name_state(version.status.code) if version.id else "no version"
     return f"{model.app_id}/{model.id}", model.model_type_id, version.id[:12], state

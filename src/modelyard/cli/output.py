@@ -11,6 +11,8 @@ import click
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from modelyard.wire.messages import StatusCode
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; errors too, on stderr.")
 
 
@@ -22,6 +24,11 @@ def print_json(document: object) -> None:
 def as_dict(message: Message) -> dict[str, object]:
     """A V2 message as its JSON says it, in snake case."""
     return MessageToDict(message, preserving_proto_field_name=True)
+
+
+def name_state(code: int) -> str:
+    """A status by its name; by its number where a newer server has a state that we do not know."""
+    return str(StatusCode.Name(code)) if code in StatusCode.values() else str(code)
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import click
 
 from modelyard.cli.answers import print_answer
 from modelyard.cli.connect import connect, model_argument
+from modelyard.cli.inputs import read_media, read_text
 from modelyard.cli.output import as_dict, json_option, print_json
 from modelyard.client.inputs import (
     make_file_input,
-    make_media_input,
-    make_text_input,
     make_url_input,
     read_json_inputs,
 )
 from modelyard.client.names import ModelName
+from modelyard.client.outputs import find_failure
 from modelyard.client.predict import Predict
 from modelyard.errors import InvalidInput
 from modelyard.wire.messages import Input
@@ -42,9 +41,9 @@ class _PredictCommand(click.Command):
 @click.command("predict", cls=_PredictCommand)
 @model_argument
 @click.option("--text", "texts", multiple=True, help="A text; '-' reads it from stdin.")
-@click.option("--image", "images", multiple=True, metavar="FILE|URL", help="An image.")
-@click.option("--audio", "audios", multiple=True, metavar="FILE|URL", help="A recording.")
-@click.option("--video", "videos", multiple=True, metavar="FILE|URL", help="A video.")
+@click.option("--image", "images", multiple=True, metavar="FILE|URL", help="An image; '-' reads it from stdin.")
+@click.option("--audio", "audios", multiple=True, metavar="FILE|URL", help="A recording; or '-'.")
+@click.option("--video", "videos", multiple=True, metavar="FILE|URL", help="A video; or '-'.")
 @click.option("--file", "files", multiple=True, metavar="FILE", help="Anything; its ending says what it is.")
 @click.option("--url", "urls", multiple=True, help="Anything behind a URL, fetched by the server.")
 @click.option("--input", "documents", multiple=True, metavar="JSON|@FILE", help='V2 data: {"text": {"raw": "hi"}}.')
@@ -71,10 +70,10 @@ def command(
     everywhere: one document, with --stream one line an answer. A document after it, --json '{...}', is the input.
     """
     inputs = [
-        *(make_text_input(sys.stdin.read() if text == "-" else text) for text in texts),
-        *(make_media_input("image", one) for one in images),
-        *(make_media_input("audio", one) for one in audios),
-        *(make_media_input("video", one) for one in videos),
+        *(read_text(one) for one in texts),
+        *(read_media("image", one) for one in images),
+        *(read_media("audio", one) for one in audios),
+        *(read_media("video", one) for one in videos),
         *(make_file_input(one) for one in files),
         *(make_url_input(one) for one in urls),
         *(one for document in documents for one in read_json_inputs(_read_document(document))),
@@ -86,15 +85,18 @@ def command(
 
 def _ask(model: ModelName, inputs: list[Input], params: dict[str, object], *, is_streamed: bool, as_json: bool) -> None:
     with connect() as transport:
-        client = Predict(transport)
+        client, failure = Predict(transport), None
         ask = client.generate if is_streamed else client.predict_once
         for answer in ask(model, inputs, params):
             if as_json:
                 print_json(as_dict(answer))
             else:
                 print_answer(answer, is_piece=is_streamed)
+            failure = failure or find_failure(answer)
     if is_streamed and not as_json:
         click.echo()
+    if failure:
+        raise failure
 
 
 def _read_document(text: str) -> str:

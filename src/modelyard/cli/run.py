@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from modelyard.cli.answers import print_answer
+from modelyard.cli.inputs import read_media, read_text
 from modelyard.cli.output import as_dict, json_option, print_json
-from modelyard.client.inputs import make_file_input, make_media_input, make_text_input
+from modelyard.client.inputs import make_file_input
 from modelyard.local.run import TIMEOUT_S, Options, Report, Step, run_folder
 
 Many = tuple[str, ...]
@@ -19,9 +19,9 @@ Many = tuple[str, ...]
 @click.command("run")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--text", "texts", multiple=True, help="A text instead of the sample; '-' reads it from stdin.")
-@click.option("--image", "images", multiple=True, metavar="FILE", help="An image instead of the sample.")
-@click.option("--audio", "audios", multiple=True, metavar="FILE", help="A recording instead of the sample.")
-@click.option("--video", "videos", multiple=True, metavar="FILE", help="A video.")
+@click.option("--image", "images", multiple=True, metavar="FILE", help="An image instead of the sample; or '-'.")
+@click.option("--audio", "audios", multiple=True, metavar="FILE", help="A recording instead of the sample; or '-'.")
+@click.option("--video", "videos", multiple=True, metavar="FILE", help="A video; or '-'.")
 @click.option("--file", "files", multiple=True, metavar="FILE", help="Anything; its ending says what it is.")
 @click.option("--timeout", "timeout_s", default=TIMEOUT_S, show_default=True, help="Seconds the model may say nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Leave out what the build and the model print.")
@@ -43,10 +43,10 @@ def command(
     Without an input of your own a small sample is sent that fits the model's type.
     """
     inputs = [
-        *(make_text_input(sys.stdin.read() if text == "-" else text) for text in texts),
-        *(make_media_input("image", one) for one in images),
-        *(make_media_input("audio", one) for one in audios),
-        *(make_media_input("video", one) for one in videos),
+        *(read_text(one) for one in texts),
+        *(read_media("image", one) for one in images),
+        *(read_media("audio", one) for one in audios),
+        *(read_media("video", one) for one in videos),
         *(make_file_input(one) for one in files),
     ]
     is_quiet = quiet or as_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from modelyard.cli.connect import connect, model_argument
-from modelyard.cli.output import as_dict, json_option, print_json, print_table
+from modelyard.cli.output import as_dict, json_option, name_state, print_json, print_table
 from modelyard.client.names import ModelName
 from modelyard.client.versions import Versions
 from modelyard.wire.messages import ModelVersion, StatusCode
@@ -29,7 +29,7 @@ def command(model: ModelName, *, as_json: bool) -> None:
 
 def _describe(number: int, version: ModelVersion) -> tuple[str, str, str, str]:
     status = version.status
-    state = StatusCode.Name(status.code)
+    state = name_state(status.code)
     if status.code != StatusCode.MODEL_TRAINED and status.description:
         state += f": {status.description.splitlines()[0][:80]}"
     return str(number), version.id, version.created_at.ToDatetime().strftime("%Y-%m-%d %H:%M:%S"), state

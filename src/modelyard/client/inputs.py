@@ -25,12 +25,14 @@ def make_text_input(text: str) -> Input:
     return _make_input(Text(raw=text))
 
 
-def make_media_input(kind: str, source: str) -> Input:
-    """An image, audio or video (`kind`) from a file's path, or from a URL.
+def make_media_input(kind: str, source: str | bytes) -> Input:
+    """An image, audio or video (`kind`) from a file's path, from a URL, or from its bytes.
 
     Raises InvalidInput where the file cannot be read.
     """
     medium = KINDS[kind]
+    if isinstance(source, bytes):
+        return _make_input(medium(content=source))
     if is_url(source):
         return _make_input(medium(url=source))
     return _make_input(medium(content=_read_file(source)))

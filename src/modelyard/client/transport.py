@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, cast
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 import grpc
 
 from modelyard.client.auth import Context
+from modelyard.client.outputs import find_failure
 from modelyard.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -20,7 +22,7 @@ from modelyard.errors import (
     TooLarge,
     Unavailable,
 )
-from modelyard.wire.messages import Message, Status, StatusCode
+from modelyard.wire.messages import Message, MultiOutputResponse, Status, StatusCode
 from modelyard.wire.methods import load_methods
 from modelyard.wire.status import error_of
 
@@ -108,7 +110,8 @@ def check(answer: Any) -> Any:
     status: Status = answer.status
     fine = (StatusCode.SUCCESS, StatusCode.UPLOAD_IN_PROGRESS, StatusCode.MODEL_BUILDING, StatusCode.MIXED_STATUS)
     if status.code not in fine:
-        raise error_of(status)
+        is_of_outputs = status.code == StatusCode.FAILURE and isinstance(answer, MultiOutputResponse)
+        raise (find_failure(answer) if is_of_outputs else None) or error_of(status)
     return answer
 
 
@@ -121,9 +124,18 @@ def _open_channel(base: str) -> grpc.Channel:
     except ValueError:
         raise _refuse(base) from None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    options = [*OPTIONS, ("grpc.enable_http_proxy", int(not _is_this_machine(parts.hostname)))]
     if parts.scheme == "http":
-        return grpc.insecure_channel(f"{host}:{port}", options=OPTIONS)
-    return grpc.secure_channel(f"{host}:{port}", grpc.ssl_channel_credentials(), options=OPTIONS)
+        return grpc.insecure_channel(f"{host}:{port}", options=options)
+    return grpc.secure_channel(f"{host}:{port}", grpc.ssl_channel_credentials(), options=options)
+
+
+def _is_this_machine(host: str) -> bool:
+    """A proxy of the environment cannot reach it: gRPC would ask one even for the loopback."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _refuse(base: str) -> InvalidRequest:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelyard.client.outputs import find_failure
 from modelyard.errors import (
     DeadlineExceeded,
     ModelError,
@@ -181,11 +182,9 @@ def _take_step(link: LocalLink, method: str, payload: bytes) -> Step:
 
 def check_answer(answer: MultiOutputResponse, method: str) -> None:
     """Raise what an answer says of its own failure."""
-    for number, output in enumerate(answer.outputs, start=1):
-        if output.status.code not in FINE:
-            raise PredictionFailed(
-                f"output {number} of {method} failed: {output.status.description}", details=output.status.details
-            )
+    failure = find_failure(answer, method)
+    if failure:
+        raise failure
     if answer.status.code not in FINE:
         told = error_of(answer.status)
         raise told if isinstance(told, ModelError) else PredictionFailed(told.message, details=told.details)

@@ -12,13 +12,22 @@ import pytest
 
 from modelyard.client.auth import Context
 from modelyard.client.transport import Transport
-from modelyard.errors import DeadlineExceeded, InvalidRequest, MethodNotImplemented, ModelNotFound, Unavailable
+from modelyard.errors import (
+    DeadlineExceeded,
+    InvalidRequest,
+    MethodNotImplemented,
+    ModelNotFound,
+    PredictionFailed,
+    Unavailable,
+)
 from modelyard.wire.messages import (
     GetModelRequest,
     MultiOutputResponse,
     Output,
     PostModelOutputsRequest,
     SingleModelResponse,
+    Status,
+    StatusCode,
 )
 from modelyard.wire.status import status_of, success
 
@@ -84,6 +93,31 @@ def test_a_stream_goes_both_ways(answers: Any, transport: Transport) -> None:
 def test_a_large_message_passes(answers: Any, transport: Transport) -> None:
     answers.by_name["GetModel"] = lambda _: SingleModelResponse(status=success(), model={"notes": "x" * (8 << 20)})
     assert len(transport.call("GetModel", GetModelRequest()).model.notes) == 8 << 20
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+    answers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    answers.by_name["GetModel"] = lambda _: SingleModelResponse(status=success())
+    for base in (answers.url, answers.url.replace("127.0.0.1", "localhost")):
+        with Transport(Context(base=base, token="t")) as transport:
+            transport.call("GetModel", GetModelRequest(), timeout_s=10)
+
+
+def test_an_answer_whose_outputs_all_failed_is_the_models_failure(answers: Any, transport: Transport) -> None:
+    failed = Status(code=StatusCode.FAILURE, description="too dark")
+    answer = MultiOutputResponse(status=Status(code=StatusCode.FAILURE), outputs=[Output(status=failed)])
+    answers.by_name["PostModelOutputs"] = lambda _: answer
+    with pytest.raises(PredictionFailed, match="output 1 of 1 failed: too dark"):
+        transport.call("PostModelOutputs", PostModelOutputsRequest())
+
+
+def test_an_answer_that_failed_in_parts_is_an_answer(answers: Any, transport: Transport) -> None:
+    mixed = MultiOutputResponse(status=Status(code=StatusCode.MIXED_STATUS), outputs=[Output()])
+    answers.by_name["PostModelOutputs"] = lambda _: mixed
+    assert transport.call("PostModelOutputs", PostModelOutputsRequest()) == mixed
 
 
 @pytest.mark.parametrize("base", ["ftp://host", "http://", "http://host/path", "http://host:port", "http://host:99999"])
