@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from modelyard.client.models import Models
-from modelyard.client.names import ModelName
+from modelyard.client.names import ModelName, read_name
 from modelyard.client.transport import Transport
 from modelyard.wire.messages import ListLogEntriesRequest
 
@@ -45,9 +45,9 @@ class Logs:
         self._transport = transport
         self._models = Models(transport)
 
-    def read(self, name: ModelName, log_type: str, *, is_followed: bool = False) -> Iterator[str]:
-        """Lines of a version's log (`build` or `run`), the oldest first; followed, until the reader stops."""
-        reader = LogReader(self._transport, self._request(name, log_type))
+    def read(self, name: ModelName | str, log_type: str, *, is_followed: bool = False) -> Iterator[str]:
+        """Lines of a log (`build` or `run`), the oldest first; followed, until the reader stops. Versions go by id."""
+        reader = LogReader(self._transport, self._request(read_name(name), log_type))
         while True:
             yield from reader.read_new()
             if not is_followed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-from modelyard.client.names import ModelName
+from modelyard.client.names import ModelName, read_name
 from modelyard.client.pages import read_pages
 from modelyard.client.transport import Transport
 from modelyard.errors import Conflict, ModelNotFound
@@ -25,8 +25,9 @@ class Models:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def get(self, name: ModelName) -> Model:
+    def get(self, name: ModelName | str) -> Model:
         """The model with the version that answers, or the one that the name asks for by id. Raises ModelNotFound."""
+        name = read_name(name)
         request = GetModelRequest(user_app_id=self.scope(name), model_id=name.model_id, version_id=name.version)
         return self._transport.call("GetModel", request).model
 
@@ -44,7 +45,7 @@ class Models:
         scope = UserAppIDSet(user_id=self._transport.context.user, app_id=app_id)
         return read_pages(self._transport, "ListModels", ListModelsRequest(user_app_id=scope), "models")
 
-    def delete(self, name: ModelName) -> None:
+    def delete(self, name: ModelName | str) -> None:
         """Delete the model with all of its versions. Raises ModelNotFound."""
         found = self.get(name)
         scope = UserAppIDSet(user_id=self._transport.context.user, app_id=found.app_id)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from modelyard.client.logs import Logs
 from modelyard.client.models import Models
-from modelyard.client.names import ModelName
+from modelyard.client.names import ModelName, read_name
 from modelyard.client.pages import read_pages
 from modelyard.client.transport import Transport
 from modelyard.errors import BuildFailed, VersionNotFound
@@ -30,13 +30,15 @@ class Versions:
         self._transport = transport
         self._models = Models(transport)
 
-    def list(self, name: ModelName) -> Iterator[ModelVersion]:
+    def list(self, name: ModelName | str) -> Iterator[ModelVersion]:
         """All versions, the newest first."""
+        name = read_name(name)
         request = ListModelVersionsRequest(user_app_id=self._models.scope(name), model_id=name.model_id)
         return read_pages(self._transport, "ListModelVersions", request, "model_versions")
 
-    def get(self, name: ModelName) -> ModelVersion:
+    def get(self, name: ModelName | str) -> ModelVersion:
         """The version that a name asks for; without one, the version that answers. Raises VersionNotFound."""
+        name = read_name(name)
         request = GetModelVersionRequest(
             user_app_id=self._models.scope(name), model_id=name.model_id, version_id=self.resolve(name)
         )
@@ -52,8 +54,9 @@ class Versions:
             raise VersionNotFound(f"{name} does not exist: the model has {len(found)} versions")
         return str(found[number - 1].id)
 
-    def delete(self, name: ModelName) -> None:
+    def delete(self, name: ModelName | str) -> None:
         """Delete the version that the name asks for."""
+        name = read_name(name)
         request = DeleteModelVersionRequest(
             user_app_id=self._models.scope(name), model_id=name.model_id, version_id=self.get(name).id
         )
