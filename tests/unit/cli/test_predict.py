@@ -1,0 +1,115 @@
+"""`modelyard predict`: inputs in every form, answers as people and programs read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelyard.errors import InvalidInput, PredictionFailed
+from modelyard.wire.messages import MultiOutputResponse, Output, Status, StatusCode
+from modelyard.wire.status import success
+
+
+def make_answer(*texts: str) -> MultiOutputResponse:
+    return MultiOutputResponse(status=success(), outputs=[Output(data={"text": {"raw": text}}) for text in texts])
+
+
+@pytest.fixture
+def shouter(answers: Any) -> Any:
+    """Predict shouts each text; generate says its words."""
+
+    def generate(request: Any) -> Iterator[MultiOutputResponse]:
+        yield from (make_answer(word + " ") for word in request.inputs[0].data.text.raw.split())
+
+    answers.by_name["PostModelOutputs"] = lambda request: make_answer(
+        *(one.data.text.raw.upper() for one in request.inputs)
+    )
+    answers.by_name["GenerateModelOutputs"] = generate
+    return answers
+
+
+def asked(answers: Any) -> Any:
+    return answers.asked_of("PostModelOutputs")[0]
+
+
+def test_a_text_is_answered_with_a_text(shouter: Any, run: Any) -> None:
+    done = run("predict", "ann/shop/loud@v1", "--text", "hi")
+    assert (done.exit_code, done.stdout) == (0, "HI\n")
+    request = asked(shouter)
+    assert (request.user_app_id.app_id, request.model_id, request.version_id) == ("shop", "loud", "v1")
+
+
+def test_several_inputs_travel_together(shouter: Any, run: Any) -> None:
+    assert run("predict", "loud", "--text", "a", "--text", "b").stdout.splitlines() == [
+        "output 1",
+        "A",
+        "output 2",
+        "B",
+    ]
+    assert len(shouter.asked_of("PostModelOutputs")) == 1
+
+
+def test_a_text_is_read_from_stdin(shouter: Any, run: Any) -> None:
+    assert run("predict", "loud", "--text", "-", stdin="from a pipe").stdout == "FROM A PIPE\n"
+
+
+@pytest.mark.parametrize("kind", ["image", "audio", "video"])
+def test_media_are_read_from_stdin_byte_by_byte(shouter: Any, run: Any, kind: str) -> None:
+    assert run("predict", "loud", f"--{kind}", "-", stdin=b"\x89\xff\r\n\x00").exit_code == 0
+    assert getattr(asked(shouter).inputs[0].data, kind).base64 == b"\x89\xff\r\n\x00"
+
+
+def test_an_empty_stdin_is_no_image(shouter: Any, run: Any) -> None:
+    assert isinstance(run("predict", "loud", "--image", "-", stdin=b"").exception, InvalidInput)
+    assert shouter.asked == []
+
+
+def test_params_are_json_or_texts(shouter: Any, run: Any) -> None:
+    run("predict", "loud", "--text", "x", "--param", "temperature=0.5", "--param", "style=calm=ish")
+    params = asked(shouter).model.model_version.output_info.params
+    assert (params["temperature"], params["style"]) == (0.5, "calm=ish")
+
+
+def test_json_alone_is_the_output_switch(shouter: Any, run: Any) -> None:
+    document = json.loads(run("predict", "loud", "--text", "hi", "--json").stdout)
+    assert document["outputs"][0]["data"]["text"]["raw"] == "HI"
+
+
+def test_json_with_a_document_is_the_input_too(shouter: Any, run: Any) -> None:
+    done = run("predict", "loud", "--json", '{"text": {"raw": "hi"}}')
+    assert json.loads(done.stdout)["outputs"][0]["data"]["text"]["raw"] == "HI"
+
+
+def test_a_document_is_read_from_a_file(shouter: Any, run: Any, tmp_path: Path) -> None:
+    (tmp_path / "input.json").write_text('[{"text": {"raw": "a"}}]')
+    assert run("predict", "loud", "--input", f"@{tmp_path / 'input.json'}").stdout == "A\n"
+
+
+def test_a_streamed_answer_is_written_as_it_comes(shouter: Any, run: Any) -> None:
+    assert run("predict", "loud", "--text", "one two", "--stream").stdout == "one two \n"
+
+
+def test_a_streamed_answer_as_json_is_one_line_each(shouter: Any, run: Any) -> None:
+    lines = run("predict", "loud", "--text", "one two", "--stream", "--json").stdout.splitlines()
+    assert [json.loads(line)["outputs"][0]["data"]["text"]["raw"] for line in lines] == ["one ", "two "]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--param", "=x", "--text", "a"), ("--input", "@gone.json")])
+def test_what_cannot_be_sent_is_refused_before_anything_is(shouter: Any, run: Any, arguments: tuple[str, ...]) -> None:
+    assert isinstance(run("predict", "loud", *arguments).exception, InvalidInput)
+    assert shouter.asked == []
+
+
+def test_an_answer_that_failed_in_parts_is_shown_and_fails_the_command(answers: Any, run: Any) -> None:
+    answer = make_answer("fine", "")
+    answer.status.code = StatusCode.MIXED_STATUS
+    answer.outputs[1].status.CopyFrom(Status(code=StatusCode.FAILURE, description="too dark"))
+    answers.by_name["PostModelOutputs"] = lambda _: answer
+    done = run("predict", "m", "--text", "a", "--text", "b")
+    assert "fine" in done.stdout
+    assert isinstance(done.exception, PredictionFailed)
+    assert done.exception.message == "output 2 of 2 failed: too dark"
