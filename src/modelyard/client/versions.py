@@ -10,7 +10,7 @@ from modelyard.client.models import Models
 from modelyard.client.names import ModelName, read_name
 from modelyard.client.pages import read_pages
 from modelyard.client.transport import Transport
-from modelyard.errors import BuildFailed, VersionNotFound
+from modelyard.errors import BuildFailed, Unavailable, VersionNotFound
 from modelyard.wire.messages import (
     DeleteModelVersionRequest,
     GetModelVersionRequest,
@@ -20,6 +20,8 @@ from modelyard.wire.messages import (
 )
 
 POLL_S = 0.2
+PATIENCE_S = 60.0
+"""How long a server may be away while it builds: it is being restarted."""
 UNDER_WAY = (StatusCode.MODEL_BUILDING, StatusCode.MODEL_UPLOADING)
 
 
@@ -65,14 +67,25 @@ class Versions:
     def wait_built(self, name: ModelName, on_line: Callable[[str], None]) -> ModelVersion:
         """Wait until the version can serve; lines of its build log go to `on_line` as they come.
 
+        A build goes on when its server is restarted, and so does the wait.
+
         Raises:
             BuildFailed: the upload or the build failed; the server's words are in it.
+            Unavailable: no server has answered for `PATIENCE_S`.
         """
         lines = Logs(self._transport).follow_build(name)
+        answered_at = time.monotonic()
         while True:
-            version = self.get(name)
-            for line in lines.read_new():
-                on_line(line)
+            try:
+                version = self.get(name)
+                for line in lines.read_new():
+                    on_line(line)
+            except Unavailable:
+                if time.monotonic() - answered_at > PATIENCE_S:
+                    raise
+                time.sleep(POLL_S)
+                continue
+            answered_at = time.monotonic()
             if version.status.code == StatusCode.MODEL_TRAINED:
                 return version
             if version.status.code not in UNDER_WAY:

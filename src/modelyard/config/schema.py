@@ -40,6 +40,8 @@ class CheckpointsInfo:
 
     type: str
     repo_id: str
+    revision: str = ""
+    """A branch, a tag or a commit; "" is the main branch."""
     hf_token: str = field(default="", repr=False)
     when: str = ""
     allowed_file_patterns: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ _CONCEPT_ADVICE = "write `- id: '0'` with `name: ...` below it"
 MODEL_KEYS = ("id", "user_id", "app_id", "model_type_id")
 COMPUTE_KEYS = ("cpu_limit", "cpu_memory", "num_accelerators", "accelerator_type", "accelerator_memory")
 CONCEPT_KEYS = ("id", "name")
-CHECKPOINT_KEYS = ("type", "repo_id", "hf_token", "when", "allowed_file_patterns", "ignore_file_patterns")
+CHECKPOINT_KEYS = ("type", "repo_id", "revision", "hf_token", "when", "allowed_file_patterns", "ignore_file_patterns")
 BUILD_KEYS = ("python_version",)
 TOP_KEYS = ("model", "inference_compute_info", "concepts", "checkpoints", "build_info", "num_threads")
 
@@ -117,6 +117,7 @@ def read_checkpoints(top: Section) -> CheckpointsInfo | None:
     return CheckpointsInfo(
         type=section.required_text("type", _one_of("huggingface"), advice="use huggingface"),
         repo_id=section.required_text("repo_id", _check_repo, advice="name the repository, such as owner/name"),
+        revision=section.text("revision", _check_revision),
         hf_token=section.text("hf_token"),
         when=section.text("when", _one_of("upload", "build", "runtime")),
         allowed_file_patterns=section.texts("allowed_file_patterns"),
@@ -172,6 +173,11 @@ def _check_accelerator(text: str) -> str:
 def _check_repo(text: str) -> str:
     is_valid = re.fullmatch(r"(?!.*\.\.)[\w.-]{1,96}(/[\w.-]{1,96})?", text, re.ASCII) is not None
     return "" if is_valid else "is not a repository; use owner/name"
+
+
+def _check_revision(text: str) -> str:
+    is_valid = re.fullmatch(r"(?!.*\.\.)[\w./-]{1,128}", text, re.ASCII) is not None
+    return "" if is_valid else "is not a revision; use a branch, a tag or a commit hash"
 
 
 def _check_python(text: str) -> str:

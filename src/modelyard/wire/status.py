@@ -96,6 +96,5 @@ def status_of(error: ModelyardError, *, request_id: str = "") -> Status:
 
 def error_of(status: Status) -> ModelyardError:
     """The error that a V2 status tells, for clients. The nearest class where several share a code."""
-    return _BY_V2_CODE.get(status.code, errors.ModelyardError)(
-        status.description or StatusCode.Name(status.code), details=status.details
-    )
+    message = status.description or f"the server answered with status {status.code}"
+    return _BY_V2_CODE.get(status.code, errors.ModelyardError)(message, details=status.details)

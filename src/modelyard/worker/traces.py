@@ -71,7 +71,9 @@ def _trim(story: traceback.TracebackException, folder: str, seen: set[int]) -> N
 
 
 def _relative(filename: str, folder: str) -> str:
-    """The file's name below the folder, or nothing for a file that is not the author's."""
+    """The file's name below the folder; nothing for a file that is not the author's, or for none (`<frozen ..>`)."""
+    if filename.startswith("<"):
+        return ""
     path = os.path.realpath(filename)
     if not path.startswith(folder + os.sep) or path.startswith(_SELF):
         return ""

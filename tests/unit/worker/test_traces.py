@@ -30,6 +30,9 @@ class Rude(Exception):
 
 def rude():
     raise Rude()
+
+def absent():
+    import absent_module.part
 """
 
 
@@ -91,3 +94,10 @@ def test_syntax_error_is_told_with_its_place_in_the_folder(tmp_path: Path) -> No
 
 def test_error_from_elsewhere_has_no_place(tmp_path: Path) -> None:
     assert tell(ValueError("x"), tmp_path).place == ""
+
+
+def test_frames_of_the_import_machinery_are_left_out(author: Callable[[str], Trouble]) -> None:
+    trouble = author("absent")
+    assert trouble.what.startswith("ModuleNotFoundError: No module named 'absent_module'")
+    assert "<frozen" not in trouble.details
+    assert trouble.function == "absent"
