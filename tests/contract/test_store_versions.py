@@ -322,3 +322,18 @@ async def test_a_version_becomes_ready_and_the_default_in_one_step(store: Store)
     kept = await store.deployments.get("v2")
     assert kept is not None
     assert kept.replicas != 7
+
+
+async def test_a_sealed_token_is_kept_while_the_build_may_need_it_and_no_longer(store: Store) -> None:
+    version = await add_version(store, "v1", await add_model(store), VersionState.UPLOADING)
+    uploaded = replace(version, state=VersionState.UPLOADED)
+    sealed = bytes(range(256))
+    assert await store.versions.acknowledge_upload(uploaded, replace(make_build(uploaded), sealed_token=sealed))
+    job = await store.builds.take("me", START, START + timedelta(seconds=60))
+    assert job is not None
+    assert job.sealed_token == sealed
+    assert "sealed_token" not in repr(job)
+    assert await store.builds.finish("v1", "me", succeeded=False)
+    ended = await store.builds.get("v1")
+    assert ended is not None
+    assert ended.sealed_token == b""

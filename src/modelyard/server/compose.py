@@ -48,6 +48,7 @@ from modelyard.server.control.reconcile import Reconcile
 from modelyard.server.control.supervise import keep_running
 from modelyard.server.control.verdicts import Verdicts
 from modelyard.server.routing.router import Router
+from modelyard.server.sealing import Sealer
 from modelyard.server.secret_files import load_pepper, write_private
 from modelyard.server.services.apps import Apps
 from modelyard.server.services.fetch import SafeFetcher
@@ -148,8 +149,16 @@ async def _open_house(settings: Settings) -> AsyncIterator[_House]:
         apps = Apps(store, is_single_user=True, now=utc_now)
         models = Models(store, apps, now=utc_now)
         versions = Versions(store, models, now=utc_now)
+        sealer = Sealer(settings.secrets_dir)
         uploads = Uploads(
-            store, models, depot, settings.uploads_dir, settings=settings.uploads, write_line=logs.append, now=utc_now
+            store,
+            models,
+            depot,
+            settings.uploads_dir,
+            settings=settings.uploads,
+            sealer=sealer,
+            write_line=logs.append,
+            now=utc_now,
         )
         fetcher = SafeFetcher(settings.fetch)
         stack.push_async_callback(fetcher.aclose)

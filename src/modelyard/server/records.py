@@ -161,7 +161,7 @@ class BuildState(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Build:
-    """One leased job that makes a version's environment."""
+    """One leased job that makes a version's environment, and fetches its checkpoints."""
 
     version_id: str
     key: ModelKey
@@ -170,6 +170,8 @@ class Build:
     lease_owner: str
     lease_until: datetime | None
     created_at: datetime
+    sealed_token: bytes = field(default=b"", repr=False)
+    """The author's Hugging Face token, sealed for the version's id; gone when the job has ended."""
 
 
 @dataclass(frozen=True, kw_only=True)

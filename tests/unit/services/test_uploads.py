@@ -25,6 +25,7 @@ from modelyard.errors import (
 )
 from modelyard.parts.depot import Depot
 from modelyard.server.records import BuildState, LogType, Page, Version, VersionState
+from modelyard.server.sealing import Sealer
 from modelyard.server.services.uploads import Announcement, ContentPart, Progress, Uploads
 from modelyard.server.settings import UploadSettings
 from modelyard.wire.messages import ModelVersion
@@ -49,6 +50,7 @@ class Desk:
             self.depot,
             self.folder,
             settings=settings,
+            sealer=Sealer(folder),
             write_line=self._write_line,
             now=house.clock,
         )

@@ -14,6 +14,7 @@ from modelyard.server.api.v2.call import Envelope, Incoming
 from modelyard.server.api.v2.dispatch import V2
 from modelyard.server.api.v2.uploads import UploadsV2
 from modelyard.server.records import Page, VersionState
+from modelyard.server.sealing import Sealer
 from modelyard.server.services.uploads import Uploads
 from modelyard.server.settings import UploadSettings
 from modelyard.wire.messages import PostModelVersionsUploadRequest, StatusCode
@@ -45,6 +46,7 @@ async def client(house: House, tmp_path: Path) -> Client:
         Depot(tmp_path / "depot"),
         tmp_path / "uploads",
         settings=UploadSettings(),
+        sealer=Sealer(tmp_path),
         write_line=house.logs.append,
         now=house.clock,
     )

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from modelyard.errors import Cancelled, Conflict, InternalError, ModelyardError,
 from modelyard.parts.depot import Depot
 from modelyard.server import failpoints
 from modelyard.server.records import Build, BuildState, LogType, ModelKey, Version, VersionState
+from modelyard.server.sealing import Sealer
 from modelyard.server.services.intake import TakenIn, complete_spec, take_in
 from modelyard.server.services.models import Models
 from modelyard.server.services.upload_file import UploadFile, check_room
@@ -45,6 +46,8 @@ class Announcement:
     model_id: str
     spec: ModelVersion
     total_bytes: int
+    hub_token: str = field(default="", repr=False)
+    """A Hugging Face token for the version's checkpoints; one in config.yaml wins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +81,7 @@ class Uploads:
         folder: Path,
         *,
         settings: UploadSettings,
+        sealer: Sealer,
         write_line: Callable[[str, LogType, str], None],
         now: Callable[[], datetime],
     ) -> None:
@@ -86,6 +90,7 @@ class Uploads:
         self._depot = depot
         self._folder = folder
         self._settings = settings
+        self._sealer = sealer
         self._write_line = write_line
         self._now = now
         self._running: Counter[str] = Counter()
@@ -216,11 +221,18 @@ class Uploads:
             lease_owner="",
             lease_until=None,
             created_at=at,
+            sealed_token=self._seal_token(version, announcement, taken),
         )
         failpoints.hit("upload.before_ack")
         if not await self._store.versions.acknowledge_upload(uploaded, build):
             raise Conflict("the version was deleted while it was being uploaded")
         failpoints.hit("upload.after_ack")
+
+    def _seal_token(self, version: Version, announcement: Announcement, taken: TakenIn) -> bytes:
+        """The token that the build will need; none where it has nothing to fetch."""
+        if taken.checked.config.checkpoints is None or taken.weights_digest:
+            return b""
+        return self._sealer.seal(taken.hub_token or announcement.hub_token, owner=version.version_id)
 
     async def _fail(self, version: Version, error: ModelyardError) -> None:
         failed = replace(

@@ -186,7 +186,7 @@ class BuildStore(Protocol):
         ...
 
     async def finish(self, version_id: str, owner: str, *, succeeded: bool) -> bool:
-        """End the job; False where `owner` no longer holds it."""
+        """End the job, and forget its `sealed_token`; False where `owner` no longer holds it."""
         ...
 
     async def release(self, owner_prefix: str) -> int:

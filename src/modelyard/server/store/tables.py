@@ -160,6 +160,7 @@ builds = Table(
     Column("lease_owner", String, nullable=False),
     Column("lease_until", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("sealed_token", LargeBinary),
 )
 
 deployments = Table(

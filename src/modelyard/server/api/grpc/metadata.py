@@ -13,7 +13,8 @@ from modelyard.server.api.v2.call import Envelope
 
 CONTENT_TYPE = (b"content-type", b"application/grpc")
 ACCEPT_ENCODING = (b"grpc-accept-encoding", ",".join(ACCEPTED_ENCODINGS).encode())
-WANTED = frozenset({b"authorization", b"grpc-timeout", b"grpc-encoding", PREFIX_HEADER})
+HUB_TOKEN_HEADER = b"x-modelyard-hub-token"
+WANTED = frozenset({b"authorization", b"grpc-timeout", b"grpc-encoding", PREFIX_HEADER, HUB_TOKEN_HEADER})
 TIMEOUT_DIGITS = 8
 TIMEOUT_UNITS_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
@@ -32,6 +33,7 @@ def make_envelope(metadata: dict[bytes, bytes], request_id: str) -> Envelope:
         authorization=None if authorization is None else authorization.decode("latin-1"),
         request_id=request_id,
         deadline=None if timeout is None else time.monotonic() + parse_timeout(timeout),
+        hub_token=metadata.get(HUB_TOKEN_HEADER, b"").decode("latin-1"),
     )
 
 

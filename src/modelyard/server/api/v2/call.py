@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from modelyard.server.records import Caller
@@ -20,6 +20,8 @@ class Envelope:
     request_id: str
     deadline: float | None
     """A `time.monotonic()` value; None: the caller waits."""
+    hub_token: str = field(default="", repr=False)
+    """The `x-modelyard-hub-token` header: a Hugging Face token for the checkpoints of what is uploaded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +40,8 @@ class Call:
     """As the message says; may be empty where the method works on a user."""
     raw: bytes | None
     """The (first) request message as it came, where the door got it serialised."""
+    hub_token: str = field(default="", repr=False)
+    """As in the envelope."""
 
 
 @dataclass(frozen=True, slots=True)

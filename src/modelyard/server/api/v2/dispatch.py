@@ -118,6 +118,7 @@ class V2:
             user_id=user_id,
             app_id=app_id,
             raw=first.raw,
+            hub_token=envelope.hub_token,
         )
 
 

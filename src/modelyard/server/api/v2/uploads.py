@@ -54,6 +54,7 @@ def _read_announcement(call: Call, first: Incoming) -> Announcement:
         model_id=config.model_id,
         spec=config.model_version,
         total_bytes=config.total_size,
+        hub_token=call.hub_token,
     )
 
 

@@ -57,7 +57,9 @@ class SqlBuilds:
 
     async def finish(self, version_id: str, owner: str, *, succeeded: bool) -> bool:
         state = BuildState.SUCCEEDED if succeeded else BuildState.FAILED
-        ended = await self._change(_is_held(version_id, owner), state=state.value, lease_owner="", lease_until=None)
+        ended = await self._change(
+            _is_held(version_id, owner), state=state.value, lease_owner="", lease_until=None, sealed_token=None
+        )
         self._changes.announce()
         return ended == 1
 
@@ -87,6 +89,7 @@ async def queue_build(connection: AsyncConnection, build: Build) -> None:
             lease_owner=build.lease_owner,
             lease_until=build.lease_until,
             created_at=build.created_at,
+            sealed_token=build.sealed_token or None,
         )
     )
 
@@ -113,4 +116,5 @@ def _to_build(row: Row[Any]) -> Build:
         lease_owner=row.lease_owner,
         lease_until=row.lease_until,
         created_at=row.created_at,
+        sealed_token=row.sealed_token or b"",
     )
