@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from modelyard.errors import (
 from modelyard.local.link import LocalLink
 from modelyard.local.request import make_request, make_sample
 from modelyard.local.worker import start_worker
+from modelyard.parts.cache_dir import default_cache_dir
 from modelyard.parts.environment import Environments
 from modelyard.parts.folder import CheckedFolder, check_folder
 from modelyard.parts.launch import stage_runtime
@@ -75,14 +75,6 @@ class Options:
     cache_dir: Path | None = None
     timeout_s: float = TIMEOUT_S
     """How long the model may say nothing."""
-
-
-def default_cache_dir() -> Path:
-    """`MODELYARD_CACHE_DIR`, else `modelyard` in the user's cache folder (XDG base directory specification)."""
-    given = os.environ.get("MODELYARD_CACHE_DIR")
-    if given:
-        return Path(given).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelyard"
 
 
 def run_folder(folder: Path, options: Options, *, tell_build: Tell, tell_line: Tell) -> Report:

@@ -20,7 +20,8 @@ from modelyard.errors import (
 )
 from modelyard.local import run
 from modelyard.local.request import make_request, make_sample
-from modelyard.local.run import Options, Report, default_cache_dir, run_folder
+from modelyard.local.run import Options, Report, run_folder
+from modelyard.parts.cache_dir import default_cache_dir
 from support.folders import CONFIG, write_folder
 
 FAULTY = """

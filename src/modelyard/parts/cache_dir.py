@@ -1,0 +1,14 @@
+"""Where parts that this user's commands make are kept: environments, downloaded checkpoints, what travels to workers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def default_cache_dir() -> Path:
+    """`MODELYARD_CACHE_DIR`, else `modelyard` in the user's cache folder (XDG base directory specification)."""
+    given = os.environ.get("MODELYARD_CACHE_DIR")
+    if given:
+        return Path(given).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelyard"
