@@ -7,15 +7,12 @@ else the machine does falls on both; the medians over rounds are reported. Write
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +22,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
 import load  # noqa: E402
+from machine import describe_machine  # noqa: E402
 
 from support.server import V2, RunningServer, running_server  # noqa: E402
 from support.uploads import deploy  # noqa: E402
@@ -115,25 +113,6 @@ def take_medians(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def describe_machine() -> dict[str, Any]:
-    """What the numbers hold for."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    commit = subprocess.run(
-        ["git", "-C", HERE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return {
-        "cpu": models[0] if models else platform.machine(),
-        "cores": os.cpu_count(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in PACKAGES},
-        "commit": commit.stdout.strip(),
-        "load average at the end": f"{os.getloadavg()[0]:.1f} over one minute, the benchmark's own about 2",
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-    }
-
-
 def render(report: dict[str, Any]) -> str:
     """The report as Markdown."""
     machine, rows = report["machine"], report["medians"]
@@ -169,7 +148,7 @@ def main() -> None:
             own_port = int(server.address.partition(":")[2])
             targets = {"modelyard": make_target(own_port, server, v2), "plain": make_target(port, server, v2)}
         measured = run_rounds(targets, options.rounds, options.seconds)
-    report = {"machine": describe_machine(), "rounds": options.rounds, "seconds": options.seconds}
+    report = {"machine": describe_machine(PACKAGES), "rounds": options.rounds, "seconds": options.seconds}
     report |= {"medians": take_medians(measured), "measured": measured}
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "throughput.json").write_text(json.dumps(report, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Where parts that this user's commands make are kept: environments, downloaded checkpoints, what travels to workers."""
+"""Where parts that a user's commands make are kept: environments, downloaded checkpoints, our runtime."""
 
 from __future__ import annotations
 
