@@ -18,6 +18,7 @@ ModelyardError
 │   ├── PredictionFailed      predict, generate or stream raised
 │   └── InvalidModelOutput    the method returned what the contract does not allow
 ├── BuildFailed               the environment could not be made
+│   └── CheckpointsFailed     the files of a model hub's repository could not be had or put in place
 ├── Unavailable               try again: ModelDeploying ModelLoading ModelBusy ModelNotDeployed WorkerCrashed
 ├── DeadlineExceeded          the caller's time is up
 ├── Cancelled                 the caller went away
@@ -133,6 +134,10 @@ class InvalidModelOutput(ModelError):
 
 class BuildFailed(ModelyardError):
     """The environment of a version could not be resolved or installed."""
+
+
+class CheckpointsFailed(BuildFailed):
+    """The checkpoints could not be downloaded, or not put in place; the message says whose turn it is."""
 
 
 class Unavailable(ModelyardError):

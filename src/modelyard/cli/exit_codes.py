@@ -8,6 +8,7 @@ from modelyard.errors import ModelyardError
 OK = 0
 TABLE: tuple[tuple[type[ModelyardError], int, str], ...] = (
     (errors.ModelError, 1, "the model failed: it did not load, raised, or does not implement the method"),
+    (errors.CheckpointsFailed, 7, "the checkpoints could not be downloaded"),
     (errors.BuildFailed, 1, "the version could not be built"),
     (errors.InvalidRequest, 2, "the folder, its config, an input or an option is wrong"),
     (errors.TooLarge, 2, "a file or message is above its limit"),

@@ -55,6 +55,7 @@ TABLE: dict[type[ModelyardError], Codes] = {
     errors.PredictionFailed: Codes(v2=_S.MODEL_PREDICTION_FAILED, grpc=GRPC_UNKNOWN, http=500),
     errors.InvalidModelOutput: Codes(v2=_S.MODEL_PREDICTION_FAILED, grpc=GRPC_UNKNOWN, http=500),
     errors.BuildFailed: Codes(v2=MODEL_BUILDING_FAILED, grpc=GRPC_FAILED_PRECONDITION, http=400),
+    errors.CheckpointsFailed: Codes(v2=MODEL_BUILDING_FAILED, grpc=GRPC_FAILED_PRECONDITION, http=400),
     errors.Unavailable: Codes(v2=MODEL_BUSY_PLEASE_RETRY, grpc=GRPC_UNAVAILABLE, http=503),
     errors.ModelDeploying: Codes(v2=_S.MODEL_DEPLOYING, grpc=GRPC_UNAVAILABLE, http=503),
     errors.ModelLoading: Codes(v2=MODEL_LOADING, grpc=GRPC_UNAVAILABLE, http=503),
