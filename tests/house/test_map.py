@@ -21,7 +21,8 @@ from modelyard.wire import status
 from modelyard.wire.methods import MethodKind, load_methods
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted((ROOT / "src" / "modelyard").rglob("*.py"))
+TEMPLATES = ROOT / "src" / "modelyard" / "local" / "templates"
+SOURCES = sorted(path for path in (ROOT / "src" / "modelyard").rglob("*.py") if not path.is_relative_to(TEMPLATES))
 TRAVELLING = [ROOT / "src" / "modelyard" / "errors.py"] + [
     path
     for path in SOURCES

@@ -17,6 +17,7 @@ from modelyard.errors import Cancelled, InternalError, ModelyardError
 COMMANDS: Mapping[str, str] = {
     "up": "Run the server.",
     "env": "Print shell exports that point clients at the server.",
+    "init": "Start a model folder from a template.",
     "check": "Check a model folder without running it.",
     "run": "Test a model folder on this machine, without a server.",
     "upload": "Upload a model folder as a new version, and wait until it serves.",
