@@ -16,7 +16,7 @@ from clarifai_grpc.grpc.api.status import status_code_pb2
 from PIL import Image, ImageColor, UnidentifiedImageError
 
 CONFIG = Path(__file__).parents[1] / "config.yaml"
-SIDE = 64  # pixels: what an image is resized to
+SIDE = 32  # pixels: what an image is resized to
 
 
 class ColourModel:
