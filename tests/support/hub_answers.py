@@ -80,8 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
             is_cdn=self.server.is_cdn,
         )
         hub.note(self.seen)
-        is_body = self.command == "GET" and ("/resolve/" in self.path_text or self.server.is_cdn)
-        self.fault = hub.take_fault(self.path_text, is_body=is_body)
+        self.fault = hub.take_fault(self.path_text, is_body=False)
         if self.fault is not None:
             self.fault.release.wait(self.fault.wait_s) if self.fault.wait_s else None
             if self.fault.status:
@@ -267,6 +266,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_file(self, file: HubFile, headers: dict[str, str]) -> None:
         content = file.read()
+        if self.fault is None and self.command == "GET":
+            self.fault = self.server.hub.take_fault(self.path_text, is_body=True)
         if self.fault is not None and self.fault.is_corrupt:
             content = bytes(255 - one for one in content)
         start, end = 0, len(content)

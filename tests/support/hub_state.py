@@ -163,11 +163,11 @@ class Hub:
             self.requests.append(seen)
 
     def take_fault(self, path: str, *, is_body: bool) -> Fault | None:
-        """The next fault for this path; those of a body wait for a request that has one."""
+        """The next fault for this path: of the whole answer, or of the body that it is about to send."""
         with self._lock:
             for fault in self.faults:
                 needs_body = fault.cut_after is not None or fault.is_corrupt or fault.hold_after is not None
-                if fault.times > 0 and fault.path in path and (is_body or not needs_body):
+                if fault.times > 0 and fault.path in path and is_body == needs_body:
                     fault.times -= 1
                     return fault
         return None

@@ -10,6 +10,7 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 
 from modelyard.errors import InvalidFolder
+from modelyard.parts.checkpoint import MARKER
 from modelyard.parts.files import FileEntry, Part
 from modelyard.parts.names import MAX_DEPTH
 from modelyard.parts.weights import is_weight
@@ -35,6 +36,7 @@ ALWAYS_IGNORED = (
     ".ipynb_checkpoints/",
     ".idea/",
     ".vscode/",
+    f"/{MARKER}",
 )
 """In gitignore syntax; a line such as `!.env` in .modelyardignore takes one back in."""
 DOCKERFILE = "Dockerfile"

@@ -26,6 +26,7 @@ class Depot:
     """
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self._blobs = root / "blobs" / "sha256"
         self._temporary = root / "tmp"
         for folder in (self._blobs, self._temporary):
