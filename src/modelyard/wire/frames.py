@@ -10,6 +10,7 @@ worker                                gateway
                                     ◄─  REQUEST (FIRST|LAST, predict by default, GENERATE or STREAM)
   ITEM ... ITEM (LAST) | END | ERROR ─►
   CREDIT (more requests of a stream) ─►  ◄─ CREDIT (more items), CANCEL, PING, STOP
+                                    ◄─  RELOAD {paths} (answered as a request is; only by a worker that watches)
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Kind(IntEnum):
     STOP = 9
     PING = 10
     PONG = 11
+    RELOAD = 12
 
 
 _KINDS: list[Kind | None] = [None] * 256

@@ -1,4 +1,4 @@
-"""`python -m modelyard.worker --socket PATH --folder DIR --threads N --replica ID`, the token as first line on stdin.
+"""`python -m modelyard.worker --socket PATH --folder DIR --threads N --replica ID [--watch]`, the token on stdin.
 
 connect ── HELLO ── load (main thread) ──┬── STATE ready ── author threads ── SIGTERM or STOP: drain, exit 0
                                          └── STATE failed, exit 1
@@ -19,6 +19,7 @@ from modelyard.errors import ModelLoadFailed, ModelyardError
 from modelyard.wire.frames import Kind
 from modelyard.wire.handshake import FAILED, LOADING, READY, Hello, State
 from modelyard.worker.crew import Crew
+from modelyard.worker.edits.watch import Watch
 from modelyard.worker.guard import close_stdin, leave_now, leave_with_children
 from modelyard.worker.invoke import Invoker
 from modelyard.worker.link import Link
@@ -36,16 +37,18 @@ def main(arguments: list[str] | None = None) -> int:
     print_lines_at_once()
     link = Link.connect(options.socket)
     link.send(Kind.HELLO, payload=Hello(token=token, replica_id=options.replica).encode())
-    return _Worker(link, options.folder, options.threads).run()
+    watch = Watch(options.folder, link) if options.watch else None
+    return _Worker(link, options.folder, options.threads, watch).run()
 
 
 class _Worker:
     """One replica: its link, its model once loaded, and its threads."""
 
-    def __init__(self, link: Link, folder: Path, threads: int) -> None:
+    def __init__(self, link: Link, folder: Path, threads: int, watch: Watch | None) -> None:
         self._link = link
         self._folder = folder
         self._threads = threads
+        self._watch = watch
         self._crew: Crew | None = None
         self._stops: SimpleQueue[None] = SimpleQueue()
         self._is_stopping = False
@@ -56,7 +59,7 @@ class _Worker:
         self._link.send(Kind.STATE, payload=State(state=LOADING).encode())
         threading.Thread(target=self._read, name="reader", daemon=True).start()
         try:
-            model = load_model(self._folder)
+            model = load_model(self._folder, self._watch.make_spec) if self._watch else load_model(self._folder)
         except ModelLoadFailed as error:
             flush_output()
             failed = State(state=FAILED, message=str(error), details=error.details)
@@ -65,8 +68,11 @@ class _Worker:
         return self._serve(model)
 
     def _serve(self, model: LoadedModel) -> int:
-        crew = Crew(Invoker(model, self._folder, self._link).run, self._link)
+        invoker = Invoker(model, self._folder, self._link)
+        crew = Crew(invoker.run, self._link)
         crew.start(self._threads)
+        if self._watch:
+            self._watch.begin(model, invoker, crew)
         self._crew = crew
         self._link.send(Kind.STATE, payload=State(state=READY, methods=model.methods).encode())
         self._stops.get()
@@ -82,6 +88,9 @@ class _Worker:
                     self._stop()
                 elif frame.kind is Kind.PING:
                     self._link.send(Kind.PONG, frame.request_id, frame.payload)
+                elif frame.kind is Kind.RELOAD:
+                    if self._watch:
+                        self._watch.take(frame)
                 elif self._crew is not None:
                     self._crew.take(frame)
         except (OSError, ModelyardError) as error:
@@ -109,6 +118,7 @@ def _parse_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--folder", required=True, type=lambda text: Path(text).resolve(), help="the model folder")
     parser.add_argument("--threads", type=int, default=1, help="requests taken at once")
     parser.add_argument("--replica", default="", help="name of this replica")
+    parser.add_argument("--watch", action="store_true", help="take edits of the folder when asked to")
     options = parser.parse_args(arguments)
     if options.threads < 1:
         parser.error(f"--threads is {options.threads}; it has to be 1 or more")

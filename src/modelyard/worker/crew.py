@@ -7,7 +7,9 @@ wait for its caller most of that time, so it has a thread of its own, and a turn
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 
 from modelyard.errors import ModelBusy
@@ -27,10 +29,12 @@ class Crew:
         self._tasks: dict[int, Task] = {}
         self._changed = threading.Condition(threading.Lock())
         self._turns = threading.Semaphore(0)
+        self._threads = 0
         self._is_stopping = False
 
     def start(self, threads: int) -> None:
         """Start the threads. They are daemons: the process does not wait for an author's endless loop."""
+        self._threads = threads
         self._turns.release(threads)
         for number in range(threads):
             threading.Thread(target=self._work, name=f"author-{number}", daemon=True).start()
@@ -56,6 +60,19 @@ class Crew:
             self._is_stopping = True
             while self._tasks:
                 self._changed.wait()
+
+    @contextmanager
+    def pause(self, timeout_s: float) -> Iterator[int]:
+        """Let no request begin, and wait for those that run; at most so long. Gives how many still run."""
+        taken = 0
+        deadline = time.monotonic() + timeout_s
+        try:
+            while taken < self._threads and self._turns.acquire(timeout=max(deadline - time.monotonic(), 0.0)):
+                taken += 1
+            yield self._threads - taken
+        finally:
+            if taken:
+                self._turns.release(taken)
 
     def _begin(self, frame: Frame) -> None:
         task = Task(frame.request_id, frame.flags, frame.payload, self._link.grant, self._turns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +41,10 @@ class Invoker:
         self._folder = folder
         self._outbox = outbox
         self._has_warned = False
+
+    def replace_methods(self, methods: frozenset[str]) -> None:
+        """The class implements other methods now."""
+        self._model = replace(self._model, methods=methods)
 
     def run(self, task: Task) -> None:
         """Answer one request: items and their end, or an error. Nothing is sent for a request that was cancelled."""

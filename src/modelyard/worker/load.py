@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +19,7 @@ from modelyard.worker.traces import tell
 MODEL_FILE = Path("1") / "model.py"
 MODULE_NAME = "model"
 """What the file is imported as; `1/` is on the path, so that pickles of its classes find it again."""
+MakeSpec = Callable[[str, Path], ModuleSpec | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,15 +30,19 @@ class LoadedModel:
     methods: frozenset[str]
 
 
-def load_model(folder: Path) -> LoadedModel:
+def load_model(folder: Path, make_spec: MakeSpec = importlib.util.spec_from_file_location) -> LoadedModel:
     """Load the model of a folder.
+
+    Args:
+        folder: The model folder.
+        make_spec: Says how to import the file of this name.
 
     Raises:
         ModelLoadFailed: Whatever the author's code raised, `SystemExit` too; the message has file and line, the details
             the traceback of their frames.
     """
     try:
-        runner_class = find_runner_class(_import_model(folder))
+        runner_class = find_runner_class(_import_model(folder, make_spec))
         runner = runner_class()
         finish_coroutine(runner.load_model())  # type: ignore[func-returns-value]
         return LoadedModel(runner=runner, methods=implemented_methods(runner_class))
@@ -45,12 +52,12 @@ def load_model(folder: Path) -> LoadedModel:
         raise _tell_failure(error, folder) from error
 
 
-def _import_model(folder: Path) -> ModuleType:
+def _import_model(folder: Path, make_spec: MakeSpec) -> ModuleType:
     path = folder / MODEL_FILE
     if not path.is_file():
         raise ModelLoadFailed(f"{MODEL_FILE} does not exist", hint="write the class of the model in it")
     sys.path[:0] = [str(path.parent), str(folder)]
-    spec = importlib.util.spec_from_file_location(MODULE_NAME, path)
+    spec = make_spec(MODULE_NAME, path)
     if spec is None or spec.loader is None:
         raise ModelLoadFailed(f"{MODEL_FILE} cannot be imported")
     module = importlib.util.module_from_spec(spec)
