@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shlex
 import shutil
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -117,8 +118,14 @@ def _list_words(start: Start) -> dict[str, str]:
 
 
 def join_command(words: tuple[str, ...]) -> str:
-    """Words as a shell takes them, in the double quotes that people write."""
-    return " ".join(f'"{word}"' if re.search(r"[^\w./:@=,-]", word) else word for word in words)
+    """Words as a shell takes them: in the double quotes that people write, where those say the same."""
+    return " ".join(_quote(word) for word in words)
+
+
+def _quote(word: str) -> str:
+    if re.fullmatch(r"[\w./:@=,+-]+", word):
+        return word
+    return shlex.quote(word) if re.search(r'["$`\\!]', word) else f'"{word}"'
 
 
 def _fill_in(path: Path, words: Mapping[str, str]) -> bytes:
