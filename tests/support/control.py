@@ -16,13 +16,16 @@ from modelyard.parts.environment import Environment
 from modelyard.parts.files import FileEntry, Part
 from modelyard.parts.lock import Lock
 from modelyard.parts.requirements import parse_requirements
+from modelyard.parts.weights import Checkpoints
 from modelyard.server.backends.base import LogSink, ReplicaSpec, WorkerState, WorkerStatus
 from modelyard.server.control.builds import Builds
 from modelyard.server.control.keeper import Means
+from modelyard.server.control.maker import Maker
 from modelyard.server.control.reconcile import Reconcile
 from modelyard.server.control.verdicts import Verdicts
 from modelyard.server.records import Deployment, LogType, Version, VersionState
 from modelyard.server.routing.router import Router
+from modelyard.server.sealing import Sealer
 from modelyard.server.store.sql import SqlStore
 from support.folders import CONFIG
 from support.replicas import EchoLink
@@ -171,9 +174,13 @@ class ControlRoom:
     backend: ScriptedBackend = field(default_factory=ScriptedBackend)
     lines: list[tuple[str, LogType, str]] = field(default_factory=list)
     idle_stop_s: float = 60.0
+    environ: dict[str, str] = field(default_factory=dict)
+    """Where checkpoints come from: HF_ENDPOINT."""
 
     def __post_init__(self) -> None:
         self.depot = Depot(self.folder / "depot")
+        self.sealer = Sealer(self.folder)
+        self.checkpoints = Checkpoints(self.depot, self.folder / "checkpoints", environ=self.environ, retry_wait_s=0.01)
         self.router = Router()
         self.versions_dir = self.folder / "versions"
         self.versions_dir.mkdir()
@@ -204,7 +211,8 @@ class ControlRoom:
         return Builds(
             store=self.store,
             depot=self.depot,
-            environments=self.environments,
+            maker=Maker(self.depot, self.environments, self.checkpoints),
+            sealer=self.sealer,
             write_line=self.write_line,
             now=now or self.now,
             owner=owner,
@@ -227,11 +235,12 @@ class ControlRoom:
         ]
         return self.depot.add_part(Part(entries))
 
-    async def add_upload(self, version_id: str, code: str | None = None) -> Version:
+    async def add_upload(self, version_id: str, code: str | None = None, *, token: str = "") -> Version:
         """An acknowledged upload: a version and its queued job."""
         version = await self.store.versions.add(make_version(version_id, state=VersionState.UPLOADING))
         uploaded = replace(version, state=VersionState.UPLOADED, code_digest=code or self.add_code())
-        assert await self.store.versions.acknowledge_upload(uploaded, make_build(uploaded))
+        job = replace(make_build(uploaded), sealed_token=self.sealer.seal(token, owner=version_id))
+        assert await self.store.versions.acknowledge_upload(uploaded, job)
         return uploaded
 
     async def add_built(

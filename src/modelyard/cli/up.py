@@ -40,7 +40,7 @@ def command(
     """Run the server: every door on one port, everything it keeps in one directory.
 
     Prints `ready http://HOST:PORT` when it answers. SIGTERM and Ctrl-C let running requests finish, then it exits
-    with 0.
+    with 0. HF_TOKEN is for checkpoints whose author sent no token, HF_ENDPOINT says where the model hub is.
     """
     _tune_allocator()
     # The server extra is imported only by this command.
@@ -59,6 +59,7 @@ def command(
         port=port,
         user_id=choose_user(directory, user_id),
         fetch=options.FetchSettings(is_enabled=not no_fetch, allow=fetch_allow),
+        hub_token=os.environ.get("HF_TOKEN", ""),
     )
     uvloop.run(serve(settings, lambda address: click.echo(f"ready {address}")))
 

@@ -26,6 +26,7 @@ from modelyard.errors import Conflict
 from modelyard.parts.depot import Depot
 from modelyard.parts.environment import Environments
 from modelyard.parts.launch import stage_runtime
+from modelyard.parts.weights import Checkpoints
 from modelyard.server.api.access import Access
 from modelyard.server.api.asgi import make_app
 from modelyard.server.api.v2.apps import AppsV2
@@ -44,6 +45,7 @@ from modelyard.server.backends.processes import ProcessBackend
 from modelyard.server.carriers import H2CornCarrier
 from modelyard.server.control.builds import Builds
 from modelyard.server.control.keeper import Means
+from modelyard.server.control.maker import Maker
 from modelyard.server.control.reconcile import Reconcile
 from modelyard.server.control.supervise import keep_running
 from modelyard.server.control.verdicts import Verdicts
@@ -164,7 +166,7 @@ async def _open_house(settings: Settings) -> AsyncIterator[_House]:
         stack.push_async_callback(fetcher.aclose)
         predict = Predict(store, Targets(versions, store.watch()), router, fetcher, hold_s=settings.hold_s, now=utc_now)
         await uploads.recover()
-        await _start_control(settings, stack, store, depot, router, logs)
+        await _start_control(settings, stack, store, depot, router, logs, sealer)
         handlers: dict[str, Handler] = {}
         for noun in (
             UsersV2(users),
@@ -183,7 +185,7 @@ async def _open_house(settings: Settings) -> AsyncIterator[_House]:
 
 
 async def _start_control(
-    settings: Settings, stack: AsyncExitStack, store: Store, depot: Depot, router: Router, logs: Logs
+    settings: Settings, stack: AsyncExitStack, store: Store, depot: Depot, router: Router, logs: Logs, sealer: Sealer
 ) -> None:
     """Start the loops; the stack stops them, in the reverse order."""
     runtime = await asyncio.to_thread(stage_runtime, settings.data_dir / "runtime")
@@ -205,7 +207,9 @@ async def _start_control(
     builds = Builds(
         store=store,
         depot=depot,
-        environments=environments,
+        maker=Maker(depot, environments, Checkpoints(depot, settings.checkpoints_dir)),
+        sealer=sealer,
+        hub_token=settings.hub_token,
         write_line=logs.append,
         now=utc_now,
         owner=uuid.uuid4().hex,

@@ -52,6 +52,8 @@ class Settings:
     """A version that is not the model's default stops after this long without a request."""
     drain_s: float = 30.0
     """How long SIGTERM waits for requests in flight."""
+    hub_token: str = field(default="", repr=False)
+    """A Hugging Face token for checkpoints whose author sent none."""
     uploads: UploadSettings = field(default_factory=UploadSettings)
     fetch: FetchSettings = field(default_factory=FetchSettings)
 
@@ -86,6 +88,11 @@ class Settings:
     def uploads_dir(self) -> Path:
         """Archives as they arrive."""
         return self.data_dir / "uploads"
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        """Checkpoints on their way from a hub, and what hubs said."""
+        return self.data_dir / "checkpoints"
 
     @property
     def versions_dir(self) -> Path:

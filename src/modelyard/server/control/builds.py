@@ -10,17 +10,17 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from modelyard.config.load import load_config
 from modelyard.errors import BuildFailed, Cancelled, ModelyardError
 from modelyard.parts.depot import Depot
-from modelyard.parts.environment import Environment, Environments
-from modelyard.parts.manifest import Manifest
 from modelyard.server import failpoints
+from modelyard.server.control.maker import Made, Maker
 from modelyard.server.records import Build, Deployment, LogType, Version, VersionState
+from modelyard.server.sealing import Sealer
 from modelyard.server.store.base import Store
+from modelyard.wire.messages import Concept, ModelVersion
 
 LEASE = timedelta(seconds=60)
 RENEW_S = 15.0
@@ -36,14 +36,6 @@ LogLine = Callable[[str, LogType, str], None]
 """(version id, which log, one line); never blocks."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Built:
-    """What a build made."""
-
-    environment: Environment
-    manifest: Manifest
-
-
 class Builds:
     """The loops that take build jobs."""
 
@@ -52,14 +44,18 @@ class Builds:
         *,
         store: Store,
         depot: Depot,
-        environments: Environments,
+        maker: Maker,
+        sealer: Sealer,
+        hub_token: str = "",
         write_line: LogLine,
         now: Callable[[], datetime],
         owner: str,
     ) -> None:
         self._store = store
         self._depot = depot
-        self._environments = environments
+        self._maker = maker
+        self._sealer = sealer
+        self._hub_token = hub_token
         self._write_line = write_line
         self._now = now
         self._owner = owner
@@ -110,7 +106,7 @@ class Builds:
         try:
             if version.state in UNBUILT:
                 _check_attempts(job)
-                version = await self._build(version, stop)
+                version = await self._build(version, job, stop)
         except Cancelled:
             log.info("build.stopped version=%s", job.version_id)  # whoever holds the lease next begins again
         except ModelyardError as error:
@@ -125,17 +121,36 @@ class Builds:
             await self._store.builds.finish(version.version_id, self._owner, succeeded=is_built)
             failpoints.hit("build.done")
 
-    async def _build(self, version: Version, stop: threading.Event) -> Version:
+    async def _build(self, version: Version, job: Build, stop: threading.Event) -> Version:
         version = await self._move(version, VersionState.BUILDING, "resolving the environment")
         failpoints.hit("build.started")
-        built = await self._in_thread(version, stop)
+        made = await self._in_thread(version, job, stop)
+        size_bytes = version.size_bytes + (made.checkpoint.part.size_bytes if made.checkpoint else 0)
         version = replace(
             version,
-            environment_digest=built.environment.digest,
-            manifest_digest=await asyncio.to_thread(self._depot.add_bytes, built.manifest.to_json()),
+            weights_digest=made.manifest.weights,
+            environment_digest=made.manifest.environment,
+            manifest_digest=await asyncio.to_thread(self._depot.add_bytes, made.manifest.to_json()),
+            size_bytes=size_bytes,
         )
+        await self._describe(version, made)
         failpoints.hit("build.before_done")
         return await self._move(version, VersionState.BUILT, "starting the first replica")
+
+    async def _describe(self, version: Version, made: Made) -> None:
+        """Say on the version which commit its weights are of, and its labels. A client may have said more meanwhile."""
+        current = await self._store.versions.get_by_id(version.version_id)
+        if current is None or not (made.checkpoint or made.concepts):
+            return
+        spec = ModelVersion.FromString(current.spec)
+        if made.checkpoint:
+            source = {"repo_id": made.checkpoint.repo_id, "revision": made.checkpoint.revision}
+            spec.metadata.update({"checkpoints": {"type": "huggingface", **source}})
+        if made.concepts and not spec.output_info.data.concepts:
+            spec.output_info.data.concepts.extend(Concept(id=one.id, name=one.name) for one in made.concepts)
+        await self._store.versions.set_spec(
+            version.key, version.version_id, spec.SerializeToString(deterministic=True), self._now()
+        )
 
     async def _deploy(self, version: Version) -> None:
         """Ask for a first replica, unless an earlier attempt has."""
@@ -147,40 +162,20 @@ class Builds:
             )
         )
 
-    async def _in_thread(self, version: Version, stop: threading.Event) -> Built:
-        """Make the environment; when cancelled, stop that and wait for its end, for it still writes to the log."""
-        work = asyncio.create_task(asyncio.to_thread(self._make_environment, version, stop))
+    async def _in_thread(self, version: Version, job: Build, stop: threading.Event) -> Made:
+        """Make the parts; when cancelled, stop that and wait for its end, for it still writes to the log."""
+
+        def write(line: str) -> None:
+            self._write_line(version.version_id, LogType.BUILD, line)
+
+        hub_token = self._sealer.open(job.sealed_token, owner=version.version_id) or self._hub_token
+        work = asyncio.create_task(asyncio.to_thread(self._maker.make, version, hub_token, write, stop))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             stop.set()
             await asyncio.wait({work})
             raise
-
-    def _make_environment(self, version: Version, stop: threading.Event) -> Built:
-        """Resolve and install; blocking, in a thread."""
-
-        def write(line: str) -> None:
-            self._write_line(version.version_id, LogType.BUILD, line)
-
-        code = self._depot.get_part(version.code_digest)
-        files = {entry.path: entry.digest for entry in code.files}
-        config = load_config(self._depot.read(files["config.yaml"]).decode()).config
-        requirements = self._depot.read(files["requirements.txt"]).decode()
-        lock = self._environments.lock(requirements, config.python_version, write, stop=stop)
-        failpoints.hit("build.locked")
-        environment = self._environments.install(lock, write, stop=stop)
-        failpoints.hit("build.installed")
-        return Built(
-            environment=environment,
-            manifest=Manifest(
-                code=version.code_digest,
-                weights=version.weights_digest,
-                environment=environment.digest,
-                model_type_id=config.model.model_type_id,
-                python_version=lock.python_version,
-            ),
-        )
 
     async def _move(self, version: Version, state: VersionState, message: str) -> Version:
         moved = replace(version, state=state, state_message=message, modified_at=self._now())
