@@ -92,19 +92,19 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     for one in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(one, stop.set)
     async with AsyncExitStack() as stack:
-        stack.enter_context(_own(settings))
+        stack.enter_context(own_data_dir(settings))
         house = await stack.enter_async_context(_open_house(settings))
         carrier = H2CornCarrier(host=settings.host, port=settings.port)
         address = await carrier.start(make_app(house.v2, is_ready=lambda: not stop.is_set()))
-        _write_server_file(settings, address)
-        _calm_collector()
+        write_server_file(settings, address)
+        calm_collector()
         announce(address)
         await stop.wait()
         log.info("server.draining")
         await carrier.stop(grace_s=settings.drain_s)
 
 
-def _calm_collector() -> None:
+def calm_collector() -> None:
     """What was made at start-up stays for ever, and requests make no cycles: look for garbage less often."""
     gc.collect()
     gc.freeze()
@@ -116,8 +116,40 @@ class _House:
     v2: V2
 
 
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """What every composition has: the store, and the services that answer from it and from the router."""
+
+    store: Store
+    logs: Logs
+    users: Users
+    tokens: Tokens
+    router: Router
+    apps: Apps
+    models: Models
+    versions: Versions
+    predict: Predict
+
+    def make_handlers(self) -> dict[str, Handler]:
+        """The V2 methods of these services."""
+        handlers: dict[str, Handler] = {}
+        for noun in (
+            UsersV2(self.users),
+            AppsV2(self.apps),
+            ModelsV2(self.models, self.versions),
+            VersionsV2(self.versions),
+            TokensV2(self.tokens),
+            LogsV2(self.logs, self.versions),
+            ModelTypesV2(),
+            StatusCodesV2(),
+            OutputsV2(self.predict),
+        ):
+            handlers |= noun.handlers()
+        return handlers
+
+
 @contextmanager
-def _own(settings: Settings) -> Iterator[None]:
+def own_data_dir(settings: Settings) -> Iterator[None]:
     """Make the data directory and hold its lock: one server a directory."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in (settings.uploads_dir, settings.versions_dir, settings.secrets_dir):
@@ -133,55 +165,55 @@ def _own(settings: Settings) -> Iterator[None]:
         yield
 
 
+async def open_desk(settings: Settings, stack: AsyncExitStack) -> Desk:
+    """Open the store, let the first user in, and make the services; the stack closes them."""
+    store = await SqlStore.open(settings.database_url)
+    stack.push_async_callback(store.close)
+    logs = Logs(store, now=utc_now)
+    logs.start()
+    stack.push_async_callback(logs.aclose)
+    tokens = Tokens(store, load_pepper(settings.secrets_dir), now=utc_now)
+    users = Users(store, now=utc_now)
+    await _admit_first_user(settings, users, tokens)
+    router = Router(queue_size=settings.queue_size)
+    apps = Apps(store, is_single_user=True, now=utc_now)
+    models = Models(store, apps, now=utc_now)
+    versions = Versions(store, models, now=utc_now)
+    fetcher = SafeFetcher(settings.fetch)
+    stack.push_async_callback(fetcher.aclose)
+    return Desk(
+        store=store,
+        logs=logs,
+        users=users,
+        tokens=tokens,
+        router=router,
+        apps=apps,
+        models=models,
+        versions=versions,
+        predict=Predict(store, Targets(versions, store.watch()), router, fetcher, hold_s=settings.hold_s, now=utc_now),
+    )
+
+
 @asynccontextmanager
 async def _open_house(settings: Settings) -> AsyncIterator[_House]:
     async with AsyncExitStack() as stack:
-        store = await SqlStore.open(settings.database_url)
-        stack.push_async_callback(store.close)
-        logs = Logs(store, now=utc_now)
-        logs.start()
-        stack.push_async_callback(logs.aclose)
-
-        tokens = Tokens(store, load_pepper(settings.secrets_dir), now=utc_now)
-        users = Users(store, now=utc_now)
-        await _admit_first_user(settings, users, tokens)
-
+        desk = await open_desk(settings, stack)
         depot = Depot(settings.data_dir / "depot")
-        router = Router(queue_size=settings.queue_size)
-        apps = Apps(store, is_single_user=True, now=utc_now)
-        models = Models(store, apps, now=utc_now)
-        versions = Versions(store, models, now=utc_now)
         sealer = Sealer(settings.secrets_dir)
         uploads = Uploads(
-            store,
-            models,
+            desk.store,
+            desk.models,
             depot,
             settings.uploads_dir,
             settings=settings.uploads,
             sealer=sealer,
-            write_line=logs.append,
+            write_line=desk.logs.append,
             now=utc_now,
         )
-        fetcher = SafeFetcher(settings.fetch)
-        stack.push_async_callback(fetcher.aclose)
-        predict = Predict(store, Targets(versions, store.watch()), router, fetcher, hold_s=settings.hold_s, now=utc_now)
         await uploads.recover()
-        await _start_control(settings, stack, store, depot, router, logs, sealer)
-        handlers: dict[str, Handler] = {}
-        for noun in (
-            UsersV2(users),
-            AppsV2(apps),
-            ModelsV2(models, versions),
-            VersionsV2(versions),
-            TokensV2(tokens),
-            LogsV2(logs, versions),
-            ModelTypesV2(),
-            StatusCodesV2(),
-            UploadsV2(uploads),
-            OutputsV2(predict),
-        ):
-            handlers |= noun.handlers()
-        yield _House(v2=V2(Access(tokens), handlers))
+        await _start_control(settings, stack, desk.store, depot, desk.router, desk.logs, sealer)
+        handlers = desk.make_handlers() | UploadsV2(uploads).handlers()
+        yield _House(v2=V2(Access(desk.tokens), handlers))
 
 
 async def _start_control(
@@ -190,7 +222,7 @@ async def _start_control(
     """Start the loops; the stack stops them, in the reverse order."""
     runtime = await asyncio.to_thread(stage_runtime, settings.data_dir / "runtime")
     environments = Environments(settings.data_dir / "environments")
-    backend = ProcessBackend(stack.enter_context(_make_run_dir(settings)), runtime)
+    backend = ProcessBackend(stack.enter_context(make_run_dir(settings)), runtime)
     stack.push_async_callback(backend.close)
     means = Means(
         depot=depot,
@@ -222,7 +254,7 @@ async def _start_control(
 
 
 @contextmanager
-def _make_run_dir(settings: Settings) -> Iterator[Path]:
+def make_run_dir(settings: Settings) -> Iterator[Path]:
     """A private folder with a short path, for sockets. The data directory links to it, so that the next start finds
     and removes what a crash left."""
     link = settings.data_dir / "run"
@@ -251,6 +283,7 @@ async def _admit_first_user(settings: Settings, users: Users, tokens: Tokens) ->
         write_private(path, text.encode())
 
 
-def _write_server_file(settings: Settings, address: str) -> None:
+def write_server_file(settings: Settings, address: str) -> None:
+    """Say where this server is: `modelyard env` reads it."""
     content = {"url": address, "user_id": settings.user_id, "pid": os.getpid()}
     write_private(settings.server_file, json.dumps(content).encode())

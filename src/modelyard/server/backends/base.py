@@ -100,6 +100,10 @@ class Link(Protocol):
         """`generate` with its request, or `stream` (None: messages come by `send`)."""
         ...
 
+    async def reload(self, payload: bytes) -> bytes:
+        """Ask a worker that watches its folder to take edits: `wire.reload`. Others never answer."""
+        ...
+
 
 class Replica(Protocol):
     """A running replica."""

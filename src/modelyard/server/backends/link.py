@@ -81,13 +81,11 @@ class WorkerLink(asyncio.BufferedProtocol):
     async def call(self, payload: bytes) -> bytes:
         """See `Link.call`. Raises what the worker reports, `WorkerCrashed`, `TooLarge`."""
         request_id = self._open(payload, FIRST | LAST)
-        future: asyncio.Future[bytes] = self._loop.create_future()
-        self._calls[request_id] = future
-        try:
-            return await future
-        finally:
-            if self._calls.pop(request_id, None) is not None:
-                self._write(encode_frame(Kind.CANCEL, request_id))
+        return await self._wait_for(request_id)
+
+    async def reload(self, payload: bytes) -> bytes:
+        """See `Link.reload`."""
+        return await self._wait_for(self._open(payload, 0, kind=Kind.RELOAD))
 
     def open(self, method: str, payload: bytes | None) -> LinkExchange:
         """See `Link.open`. Raises `WorkerCrashed` where the connection is gone, `TooLarge`."""
@@ -172,14 +170,22 @@ class WorkerLink(asyncio.BufferedProtocol):
         self.closed.set()
         self._owner.on_lost(self)
 
-    def _open(self, payload: bytes, flags: int) -> int:
+    def _open(self, payload: bytes, flags: int, *, kind: Kind = Kind.REQUEST) -> int:
         if not self.is_open:
             raise _crashed()
         self._last_id += 1
-        self._write(
-            *encode_parts(Kind.REQUEST, self._last_id, payload, flags, max_payload_bytes=self._max_payload_bytes)
-        )
+        self._write(*encode_parts(kind, self._last_id, payload, flags, max_payload_bytes=self._max_payload_bytes))
         return self._last_id
+
+    async def _wait_for(self, request_id: int) -> bytes:
+        """The one answer of a request; the worker is told where nobody waits for it any more."""
+        future: asyncio.Future[bytes] = self._loop.create_future()
+        self._calls[request_id] = future
+        try:
+            return await future
+        finally:
+            if self._calls.pop(request_id, None) is not None:
+                self._write(encode_frame(Kind.CANCEL, request_id))
 
     def _write(self, *parts: bytes) -> None:
         """Hand over to the transport; uvloop's gathers what is written in one turn of the loop into one system call."""

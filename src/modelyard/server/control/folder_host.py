@@ -1,0 +1,274 @@
+"""Keeps one author's folder running from where it lies, and takes its edits.
+
+edit ── worker says ──┬── same ───── nothing to do
+                      ├── kept ───── it runs the new code already
+                      ├── failed ─── the old code serves on
+                      └── restart ── a new replica loads ──┬── ready: requests go to it, the old one drains and stops
+config.yaml, requirements.txt ─────────┘                   └── failed: the old one serves on
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from modelyard.errors import ModelLoadFailed, ModelyardError, WorkerCrashed
+from modelyard.server.backends.base import Backend, Replica, ReplicaSpec, WorkerState, WorkerStatus
+from modelyard.server.control.keeper import BACK_OFF_S, SLOTS_PER_THREAD
+from modelyard.server.records import ModelKey
+from modelyard.server.routing.router import Router
+from modelyard.wire.messages import ModelVersion
+from modelyard.wire.reload import FAILED, RESTART, Reloaded, encode_paths
+
+NEW_WORKER_FILES = frozenset({"config.yaml", "requirements.txt"})
+"""What decides how the worker is started, and in which environment."""
+RELOAD_S = 30.0
+"""How long a worker may think about an edit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a folder says now, its environment made."""
+
+    key: ModelKey
+    model_type_id: str
+    spec: ModelVersion
+    python: Path
+    threads: int
+
+
+class FolderEvents(Protocol):
+    """Who looks on. None of these blocks."""
+
+    def on_line(self, line: str) -> None:
+        """The model printed a line."""
+        ...
+
+    def on_edit(self, paths: frozenset[str], told: Reloaded, elapsed_s: float) -> None:
+        """The worker took an edit, or refused it; RESTART: a new one is being started."""
+        ...
+
+    def on_started(self, paths: frozenset[str], elapsed_s: float) -> None:
+        """A new replica serves. No paths: the first one, or one after a crash."""
+        ...
+
+    def on_failed(self, error: ModelyardError, *, is_serving: bool) -> None:
+        """A new replica could not be started; does the one before serve on?"""
+        ...
+
+    def on_crashed(self, message: str, details: str, pause_s: float) -> None:
+        """The replica died; another follows after a pause."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderMeans:
+    """What a host works with."""
+
+    folder: Path
+    version_id: str
+    backend: Backend
+    router: Router
+    prepare: Callable[[threading.Event], Prepared]
+    """Check the folder and make its environment: blocking, ended by the event."""
+    adopt: Callable[[Prepared], Awaitable[None]]
+    """A replica of this is ready: let requests find it. Raises where it may not take the other's place."""
+    events: FolderEvents
+    drain_s: float
+    back_off_s: tuple[float, ...] = BACK_OFF_S
+
+
+class FolderHost:
+    """One folder. `start` loads it, `run` follows edits and crashes until it is cancelled, `close` ends everything."""
+
+    def __init__(self, means: FolderMeans) -> None:
+        self._means = means
+        self._active: Replica | None = None
+        self._routed: tuple[str, frozenset[str]] | None = None
+        self._pending: frozenset[str] = frozenset()
+        """Edits that no worker which serves has taken."""
+        self._wake = asyncio.Event()
+        self._crashes = 0
+        """In a row, since an edit or a healthy minute."""
+        self._crash: WorkerStatus | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Load the model for the first time. Raises what stands in the way, as it does for a test run."""
+        began = time.monotonic()
+        await self._switch()
+        self._means.events.on_started(frozenset(), time.monotonic() - began)
+
+    def edit(self, paths: Iterable[str]) -> None:
+        """Files changed. A replica that is being started for an earlier edit is dropped for this one."""
+        self._pending |= frozenset(paths)
+        self._crashes = 0
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Follow edits and crashes, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if self._crash is not None and not await self._is_time_to_start():
+                continue
+            await self._follow_edits(self._pending)
+
+    async def close(self) -> None:
+        """Stop the replica, and those that are on their way out. After `run` was cancelled."""
+        active, self._active = self._active, None
+        if active is not None:
+            self._own(self._retire(active))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _is_time_to_start(self) -> bool:
+        """Wait a while after a crash; False where an edit came before, which is then followed at once."""
+        crash, self._crash = self._crash, None
+        assert crash is not None
+        pause_s = self._means.back_off_s[min(self._crashes, len(self._means.back_off_s) - 1)]
+        self._crashes += 1
+        self._means.events.on_crashed(crash.message, crash.details, pause_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._wake.wait()
+                return False
+        return True
+
+    async def _follow_edits(self, paths: frozenset[str]) -> None:
+        began = time.monotonic()
+        told = await self._ask_worker(paths)
+        if paths:
+            self._means.events.on_edit(paths, told, time.monotonic() - began)
+        if told.outcome == RESTART:
+            await self._switch_unless_woken(paths, began)
+        elif told.outcome != FAILED:
+            self._pending -= paths
+
+    async def _switch_unless_woken(self, paths: frozenset[str], began: float) -> None:
+        switching = asyncio.create_task(self._try_switch(paths, began))
+        waking = asyncio.create_task(self._wake.wait())
+        try:
+            await asyncio.wait({switching, waking}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waking.cancel()
+            switching.cancel()
+            await asyncio.gather(switching, waking, return_exceptions=True)
+        if not switching.cancelled():
+            switching.result()
+
+    async def _ask_worker(self, paths: frozenset[str]) -> Reloaded:
+        """What the running worker makes of the edits. It is not asked where it cannot take them."""
+        active = self._active
+        if active is None:
+            return Reloaded(outcome=RESTART, message="no worker runs")
+        if decisive := sorted(paths & NEW_WORKER_FILES):
+            return Reloaded(outcome=RESTART, message=f"{' and '.join(decisive)} changed")
+        try:
+            async with asyncio.timeout(RELOAD_S):
+                told = Reloaded.decode(await active.link.reload(encode_paths(paths)))
+        except TimeoutError:
+            return Reloaded(outcome=RESTART, message=f"the worker did not answer for {RELOAD_S:g} s")
+        except ModelyardError as error:
+            return Reloaded(outcome=RESTART, message=error.message)
+        self._route(active, told.methods)
+        return told
+
+    async def _try_switch(self, paths: frozenset[str], began: float) -> None:
+        try:
+            await self._switch()
+        except ModelyardError as error:
+            self._means.events.on_failed(error, is_serving=self._active is not None)
+            if not paths:
+                self._crash = WorkerStatus(state=WorkerState.EXITED, message=error.message, details=error.details)
+                self._wake.set()
+            return
+        self._pending -= paths
+        self._means.events.on_started(paths, time.monotonic() - began)
+
+    async def _switch(self) -> None:
+        """Start a new replica; once it is ready, requests go to it and the old one drains and stops."""
+        prepared = await self._prepare()
+        replica = await self._means.backend.start(self._make_spec(prepared), self._means.events.on_line)
+        try:
+            statuses = replica.watch()
+            ready = await _wait_ready(statuses)
+            await self._means.adopt(prepared)
+        except BaseException:
+            await asyncio.shield(asyncio.ensure_future(replica.stop(grace_s=0.0)))
+            raise
+        before, self._active = self._active, replica
+        self._route(replica, ready.methods)
+        self._own(self._follow(replica, statuses))
+        if before is not None:
+            self._own(self._retire(before))
+
+    async def _prepare(self) -> Prepared:
+        stop = threading.Event()
+        try:
+            return await asyncio.to_thread(self._means.prepare, stop)
+        finally:
+            stop.set()
+
+    def _make_spec(self, prepared: Prepared) -> ReplicaSpec:
+        return ReplicaSpec(
+            replica_id=uuid.uuid4().hex[:12],
+            version_id=self._means.version_id,
+            key=prepared.key,
+            folder=self._means.folder,
+            python=prepared.python,
+            threads=prepared.threads,
+            memory_bytes=None,
+        )
+
+    def _route(self, replica: Replica, methods: frozenset[str]) -> None:
+        """Give the replica requests for these methods; nothing changes where it has them for the same ones."""
+        spec, router = replica.spec, self._means.router
+        if self._routed == (spec.replica_id, methods):
+            return
+        self._routed = (spec.replica_id, methods)
+        router.add(spec.replica_id, spec.version_id, replica.link, SLOTS_PER_THREAD * spec.threads, methods)
+
+    async def _retire(self, replica: Replica) -> None:
+        """Let the old replica finish what it holds."""
+        self._means.router.remove(replica.spec.replica_id)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._means.drain_s):
+                await self._means.router.drained(replica.spec.replica_id)
+        await replica.stop(grace_s=self._means.drain_s)
+
+    async def _follow(self, replica: Replica, statuses: AsyncIterator[WorkerStatus]) -> None:
+        """Watch the replica until it is gone; start another where nobody asked it to go."""
+        async for status in statuses:
+            if status.state is not WorkerState.EXITED:
+                continue
+            self._means.router.remove(replica.spec.replica_id)
+            if replica is self._active:
+                self._active, self._crash = None, status
+                self._wake.set()
+
+    def _own(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _wait_ready(statuses: AsyncIterator[WorkerStatus]) -> WorkerStatus:
+    """Follow a worker until it is ready. Raises ModelLoadFailed or WorkerCrashed."""
+    async for status in statuses:
+        match status.state:
+            case WorkerState.READY:
+                return status
+            case WorkerState.FAILED:
+                raise ModelLoadFailed(status.message, details=status.details)
+            case WorkerState.EXITED:
+                raise WorkerCrashed(f"{status.message} while it was loading the model", details=status.details)
+            case _:
+                pass
+    raise WorkerCrashed("the worker ended without a word")
