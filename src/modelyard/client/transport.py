@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -76,10 +76,18 @@ class Transport:
         invoke = self._method(name, self._channel.unary_stream)
         return self._read(invoke(request, metadata=self._metadata, timeout=timeout_s))
 
-    def stream(self, name: str, requests: Iterable[Message], *, timeout_s: float | None = None) -> Iterator[Any]:
-        """Many in, many out, at the same time."""
+    def stream(
+        self,
+        name: str,
+        requests: Iterable[Message],
+        *,
+        timeout_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[Any]:
+        """Many in, many out, at the same time. `headers` go beside the token."""
         invoke = self._method(name, self._channel.stream_stream)
-        return self._read(invoke(iter(requests), metadata=self._metadata, timeout=timeout_s))
+        metadata = (*self._metadata, *(headers or {}).items())
+        return self._read(invoke(iter(requests), metadata=metadata, timeout=timeout_s))
 
     def _read(self, answers: Any) -> Iterator[Any]:
         try:

@@ -11,10 +11,11 @@ from modelyard.client.models import Models
 from modelyard.client.names import DEFAULT_APP, ModelName
 from modelyard.client.transport import Transport
 from modelyard.client.versions import Versions
+from modelyard.client.weights import Sending, prepare_weights
 from modelyard.errors import UploadIncomplete
 from modelyard.parts.archive import pack_folder
 from modelyard.parts.folder import CheckedFolder, check_folder
-from modelyard.parts.version_message import make_version_message
+from modelyard.parts.version_message import describe_source, make_version_message
 from modelyard.wire.messages import (
     ModelVersion,
     PostModelVersionsUploadRequest,
@@ -22,6 +23,8 @@ from modelyard.wire.messages import (
     StatusCode,
 )
 
+HUB_HEADER = "x-modelyard-hub-token"
+"""Carries HF_TOKEN of the author's shell, so that it need not stand in a file."""
 PART_BYTES = 1024 * 1024
 PLACEHOLDERS = frozenset({"user_id", "app_id", "YOUR_USER_ID", "YOUR_APP_ID"})
 """Ids that the guide's examples have where one's own belong."""
@@ -39,7 +42,9 @@ class Observer:
     on_progress: Callable[[int, int], None] = _ignore
     """Bytes that the server has, and all bytes."""
     on_line: Callable[[str], None] = _ignore
-    """A line of the build log."""
+    """A line of the build log, or about the weights before they are sent."""
+    on_download: Callable[[int, int, str], None] | None = None
+    """A checkpoint on its way to this machine: bytes that are here, all bytes, and which file."""
 
 
 def choose_name(checked: CheckedFolder, asked: ModelName) -> ModelName:
@@ -71,6 +76,7 @@ def upload_folder(
 
     Raises:
         InvalidConfig, InvalidFolder: the folder cannot be built; all problems at once. Nothing was sent.
+        CheckpointsFailed: a checkpoint that is to be sent could not be fetched. Nothing was sent.
         BuildFailed: it was sent, and the server could not build it.
     """
     checked = check_folder(folder)
@@ -78,19 +84,31 @@ def upload_folder(
         observer.on_warning(warning)
     name = choose_name(checked, asked)
     Models(transport).ensure(name, checked.config.model.model_type_id)
+    sending = prepare_weights(folder, checked.config, observer.on_line, observer.on_download)
     with tempfile.TemporaryDirectory(prefix="modelyard-upload-") as scratch:
         archive = Path(scratch) / "folder.tar.gz"
-        pack_folder(folder, archive)
-        version_id = _send(transport, name, archive, make_version_message(checked.config), observer)
+        pack_folder(folder, archive, without=sending.without)
+        version_id = _send(transport, name, archive, _describe(checked, sending), observer, sending.hub_token)
     name = replace(name, version=version_id)
     return name, Versions(transport).wait_built(name, observer.on_line) if is_waiting else None
 
 
-def _send(transport: Transport, name: ModelName, archive: Path, spec: ModelVersion, observer: Observer) -> str:
+def _describe(checked: CheckedFolder, sending: Sending) -> ModelVersion:
+    """What the client says of the version; of weights that it sends, which commit they are of."""
+    spec = make_version_message(checked.config)
+    if sending.checkpoint:
+        spec.metadata.update({"checkpoints": describe_source(sending.checkpoint)})
+    return spec
+
+
+def _send(
+    transport: Transport, name: ModelName, archive: Path, spec: ModelVersion, observer: Observer, hub_token: str
+) -> str:
     total = archive.stat().st_size
     messages = _make_messages(Models(transport), name, archive, spec)
     last = PostModelVersionsUploadResponse()
-    for last in transport.stream("PostModelVersionsUpload", messages):
+    headers = {HUB_HEADER: hub_token} if hub_token else {}
+    for last in transport.stream("PostModelVersionsUpload", messages, headers=headers):
         observer.on_progress(total - last.bytes_remaining, total)
     if last.status.code != StatusCode.MODEL_BUILDING:
         raise UploadIncomplete("the server ended the upload without accepting it", hint="upload again")

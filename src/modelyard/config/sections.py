@@ -108,12 +108,11 @@ def read_concepts(top: Section) -> tuple[ConceptInfo, ...]:
 
 
 def read_checkpoints(top: Section) -> CheckpointsInfo | None:
-    """Section `checkpoints`, kept on the version; this release downloads nothing."""
+    """Section `checkpoints`: which repository of a model hub has the weights."""
     section = top.section("checkpoints")
     if section is None:
         return None
     section.warn_unread(CHECKPOINT_KEYS, {}, HOMES)
-    top.warn("checkpoints", "are not downloaded in this release; put the files in 1/checkpoints before the upload")
     return CheckpointsInfo(
         type=section.required_text("type", _one_of("huggingface"), advice="use huggingface"),
         repo_id=section.required_text("repo_id", _check_repo, advice="name the repository, such as owner/name"),

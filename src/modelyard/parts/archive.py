@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import tarfile
+from collections.abc import Container
 from pathlib import Path
 
 from modelyard.errors import InvalidFolder
@@ -18,14 +19,17 @@ _FAST = 1
 """Of gzip's levels: code is small, and weights hardly compress."""
 
 
-def pack_folder(folder: Path, out: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> None:
-    """Write the folder, without what is ignored, to a tar.gz. The same files always make the same bytes.
+def pack_folder(
+    folder: Path, out: Path, limits: ArchiveLimits = DEFAULT_LIMITS, *, without: Container[str] = ()
+) -> None:
+    """Write the folder, without what is ignored and what `without` names, to a tar.gz. The same files always make the
+    same bytes.
 
     Raises:
         InvalidFolder: A link that leads nowhere or outside, or a name or size that a server would refuse;
             all problems at once.
     """
-    files = list_files(folder)
+    files = [path for path in list_files(folder) if path.as_posix() not in without]
     _check_files(folder, files, limits)
     with (
         out.open("wb") as raw,

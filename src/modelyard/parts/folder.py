@@ -13,7 +13,6 @@ from modelyard.config.schema import FolderConfig
 from modelyard.errors import InvalidConfig, InvalidFolder, InvalidRequest
 from modelyard.parts.requirements import MAX_BYTES as MAX_REQUIREMENTS_BYTES
 from modelyard.parts.requirements import Requirements, parse_requirements
-from modelyard.parts.weights import CHECKPOINTS_FOLDER, explain_missing_weights
 
 CONFIG, REQUIREMENTS, MODEL = "config.yaml", "requirements.txt", "1/model.py"
 MAX_CONFIG_BYTES = 256 * 1024
@@ -45,8 +44,6 @@ def check_folder(folder: Path, *, is_multi_user: bool = False) -> CheckedFolder:
     check.check_model(config.python_version if config else "")
     if check.problems or config is None or requirements is None:
         raise check.refuse()
-    if missing := explain_missing_weights(config, has_weights=_has_files(folder / CHECKPOINTS_FOLDER)):
-        check.warnings.append(missing)
     return CheckedFolder(config=config, requirements=requirements, warnings=(*check.warnings, *requirements.warnings))
 
 
@@ -125,7 +122,3 @@ def _is_newer(python_version: str) -> bool:
     if len(numbers) < 2 or not all(number.isdigit() for number in numbers):
         return False
     return tuple(map(int, numbers[:2])) > sys.version_info[:2]
-
-
-def _has_files(folder: Path) -> bool:
-    return folder.is_dir() and any(path.is_file() for path in folder.rglob("*"))

@@ -61,6 +61,15 @@ def place(depot: Depot, checkpoint: Checkpoint, folder: Path, log: Log = lambda 
         raise _explain(error, checkpoint) from error
 
 
+def list_placed(folder: Path) -> frozenset[str]:
+    """The files below `folder/1/checkpoints` that `place` put there and nobody has changed since."""
+    try:
+        marker = _Marker.from_json((folder / MARKER).read_bytes())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return frozenset()
+    return frozenset(path for path, stamp in marker.files.items() if _is_ours(folder / path, stamp))
+
+
 class _Placing:
     def __init__(self, depot: Depot, checkpoint: Checkpoint, folder: Path, log: Log) -> None:
         self._depot = depot

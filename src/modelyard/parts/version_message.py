@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from modelyard.config.schema import ComputeInfo as FolderCompute
 from modelyard.config.schema import FolderConfig
+from modelyard.parts.checkpoint import Checkpoint
 from modelyard.wire.messages import ComputeInfo, Concept, Data, ModelVersion, OutputInfo, PretrainedModelConfig
 
 
@@ -21,6 +22,11 @@ def make_version_message(config: FolderConfig) -> ModelVersion:
         concepts = [Concept(id=one.id, name=one.name) for one in config.concepts]
         version.output_info.CopyFrom(OutputInfo(data=Data(concepts=concepts)))
     return version
+
+
+def describe_source(checkpoint: Checkpoint) -> dict[str, str]:
+    """Where a version's weights are from: `metadata.checkpoints` of its `ModelVersion`."""
+    return {"type": "huggingface", "repo_id": checkpoint.repo_id, "revision": checkpoint.revision}
 
 
 def _describe_compute(compute: FolderCompute) -> ComputeInfo:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.config.schema import CheckpointsInfo, FolderConfig
+from modelyard.config.schema import CheckpointsInfo
 from modelyard.errors import CheckpointsFailed
 from modelyard.parts.checkpoint import CHECKPOINTS_FOLDER, Checkpoint
 from modelyard.parts.depot import Depot
@@ -158,16 +158,6 @@ class _Listener:
 def is_weight(path: str) -> bool:
     """Does this file (a path relative to the model folder) belong to the weights?"""
     return path.startswith(CHECKPOINTS_FOLDER + "/")
-
-
-def explain_missing_weights(config: FolderConfig, *, has_weights: bool) -> str | None:
-    """A line for a config that names checkpoints which the folder does not have."""
-    if config.checkpoints is None or has_weights:
-        return None
-    return (
-        "config.yaml has a `checkpoints` section, but this release does not download them: put the files of the "
-        f"repository into {CHECKPOINTS_FOLDER}/ and upload them with the folder"
-    )
 
 
 def _describe(checkpoint: Checkpoint, revision: str = "") -> str:

@@ -86,9 +86,7 @@ def test_the_guides_checkpoints_stand_in_for_concepts():
         allowed_file_patterns=("*.safetensors", "*.json"),
         ignore_file_patterns=("*.bin",),
     )
-    assert [str(warning) for warning in loaded.warnings] == [
-        "checkpoints (line 3): are not downloaded in this release; put the files in 1/checkpoints before the upload"
-    ]
+    assert loaded.warnings == ()
 
 
 def test_what_is_not_given_is_left_to_the_server():

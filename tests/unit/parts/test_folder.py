@@ -112,14 +112,6 @@ def test_text_that_is_not_utf8_is_refused(folder: Path) -> None:
         check_folder(folder)
 
 
-def test_checkpoints_that_are_not_there_are_warned_about(folder: Path) -> None:
-    (folder / "config.yaml").write_text(CONFIG + "checkpoints:\n  type: huggingface\n  repo_id: o/r\n")
-    assert "put the files of the repository into 1/checkpoints/" in " ".join(check_folder(folder).warnings)
-    (folder / "1" / "checkpoints").mkdir()
-    (folder / "1" / "checkpoints" / "w.bin").write_text("w")
-    assert "1/checkpoints/" not in " ".join(check_folder(folder).warnings)
-
-
 def test_several_users_make_the_check_stricter(folder: Path) -> None:
     (folder / "requirements.txt").write_text("git+https://host/r.git\n")
     assert "comes from a repository" in check_folder(folder).warnings[0]

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from modelyard.errors import BuildFailed, Cancelled, ModelyardError
 from modelyard.parts.depot import Depot
+from modelyard.parts.version_message import describe_source
 from modelyard.server import failpoints
 from modelyard.server.control.maker import Made, Maker
 from modelyard.server.records import Build, Deployment, LogType, Version, VersionState
@@ -144,8 +145,7 @@ class Builds:
             return
         spec = ModelVersion.FromString(current.spec)
         if made.checkpoint:
-            source = {"repo_id": made.checkpoint.repo_id, "revision": made.checkpoint.revision}
-            spec.metadata.update({"checkpoints": {"type": "huggingface", **source}})
+            spec.metadata.update({"checkpoints": describe_source(made.checkpoint)})
         if made.concepts and not spec.output_info.data.concepts:
             spec.output_info.data.concepts.extend(Concept(id=one.id, name=one.name) for one in made.concepts)
         await self._store.versions.set_spec(
