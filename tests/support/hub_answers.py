@@ -180,7 +180,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_info(self, repo_id: str, repo: Repo, revision: str) -> None:
         commit = self._find_commit(repo, revision)
-        has_blobs = parse_qs(urlsplit(self.path).query).get("blobs", [""])[0].lower() in ("true", "1")
+        blobs = parse_qs(urlsplit(self.path).query).get("blobs", [""])[0]
+        has_blobs = blobs.lower() in ("true", "1") and self.server.hub.tells_blobs
         siblings: list[dict[str, object]] = []
         for path, file in sorted(repo.commits[commit].items()):
             row: dict[str, object] = {"rfilename": path}

@@ -103,6 +103,8 @@ class Hub:
         self.claimed_sizes: dict[str, int] = {}
         """Sizes that the hub tells, by path of the file, instead of the true ones."""
         self.page_entries = 1000
+        self.tells_blobs = True
+        """Some hubs know no sizes and hashes beside a commit, only in its tree."""
         self.requests: list[Seen] = []
         self.faults: list[Fault] = []
         self._lock = threading.Lock()

@@ -14,6 +14,7 @@ from modelyard.errors import CheckpointsFailed, InternalError
 from modelyard.parts.checkpoint import CHECKPOINTS_FOLDER, MARKER, Checkpoint
 from modelyard.parts.depot import Depot, hash_file
 from modelyard.parts.files import FileEntry, write_canonical
+from modelyard.parts.names import explain_bad_path
 
 Log = Callable[[str], None]
 SHOWN_FILES = 5
@@ -42,7 +43,11 @@ class _Marker:
     @classmethod
     def from_json(cls, content: bytes) -> _Marker:
         row = json.loads(content)
-        files = {path: _Stamp(size_bytes=size, mtime_ns=mtime) for path, (size, mtime) in row["files"].items()}
+        files = {
+            path: _Stamp(size_bytes=size, mtime_ns=mtime)
+            for path, (size, mtime) in row["files"].items()
+            if path.startswith(f"{CHECKPOINTS_FOLDER}/") and explain_bad_path(path) is None
+        }
         return cls(repo_id=row["repo_id"], revision=row["revision"], files=files)
 
 
@@ -164,7 +169,7 @@ class _Placing:
         path = self._folder / name
         if not path.is_symlink() and not path.exists():
             return False
-        if not _is_ours(path, stamp):
+        if not _is_ours(path, stamp) or path.resolve() != self._folder.resolve() / name:
             return True
         path.unlink(missing_ok=True)
         for parent in path.parents:

@@ -24,6 +24,8 @@ from modelyard.parts.hub.shelf import Shelf, WrongContent
 
 WORKERS = 8
 TELL_EVERY_S = 0.1
+PLAIN_LIMIT_BYTES = constants.MAX_HTTP_DOWNLOAD_SIZE
+"""Hubs send larger files only through their own protocol."""
 Tell = Callable[[Said | Advanced], None]
 
 
@@ -68,8 +70,6 @@ class Transfers:
     token: str
     tell: Tell
     wait_s: float
-    plain_limit_bytes: int = constants.MAX_HTTP_DOWNLOAD_SIZE
-    """Hubs send larger files only through their own protocol."""
 
     def run(self, files: list[HubFile]) -> list[tuple[HubFile, FileEntry]]:
         """Have them all in the depot; the largest first. Raises HubProblem, and what the disk raises as one."""
@@ -123,7 +123,7 @@ class Transfers:
                 self.meter.add(file.size_bytes - had, file.path)
                 return found
             self.meter.add(min(content.tell(), file.size_bytes) - had, file.path)
-            if file.size_bytes > self.plain_limit_bytes:
+            if file.size_bytes > PLAIN_LIMIT_BYTES:
                 self._fetch_huge(file, content)
             else:
                 self._fetch_rest(file, place, content, stop)
