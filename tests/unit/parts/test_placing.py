@@ -226,7 +226,7 @@ def test_a_cache_that_lost_a_file_is_told(depot: Depot, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"{", b"[]", b'{"files": 3}', b'{"files": {"a": 1}, "repo_id": "", "revision": ""}']
+    "content", [b"{", b"[]", b'{"files": 3}', b'{"files": {"1/checkpoints/a": 1}, "repo_id": "", "revision": ""}']
 )
 def test_a_damaged_marker_makes_files_the_authors(depot: Depot, folder: Path, content: bytes) -> None:
     checkpoint = make(depot, FILES)
@@ -234,3 +234,17 @@ def test_a_damaged_marker_makes_files_the_authors(depot: Depot, folder: Path, co
     (folder / MARKER).write_bytes(content)
     place(depot, checkpoint, folder)
     assert read(folder) == FILES
+
+
+def test_a_marker_cannot_make_other_files_go(depot: Depot, folder: Path, tmp_path: Path) -> None:
+    place(depot, make(depot, FILES), folder)
+    outside = tmp_path / "keep.txt"
+    outside.write_bytes(b"k")
+    (folder / "1/checkpoints/away").symlink_to(tmp_path)
+    status = outside.stat()
+    told = json.loads((folder / MARKER).read_bytes())
+    for path in ("1/checkpoints/../../../keep.txt", "../keep.txt", "1/checkpoints/away/keep.txt"):
+        told["files"][path] = [status.st_size, status.st_mtime_ns]
+    (folder / MARKER).write_text(json.dumps(told))
+    place(depot, make(depot, {"new": b"n"}, "b" * 40), folder)
+    assert outside.exists()
