@@ -9,11 +9,10 @@ from modelyard.errors import InvalidRequest
 from modelyard.server.api.doorway.request_ids import ANSWER_HEADER, PREFIX_HEADER
 from modelyard.server.api.doorway.types import Headers
 from modelyard.server.api.grpc.compression import ACCEPTED_ENCODINGS, IDENTITY
-from modelyard.server.api.v2.call import Envelope
+from modelyard.server.api.v2.call import HUB_TOKEN_HEADER, Envelope
 
 CONTENT_TYPE = (b"content-type", b"application/grpc")
 ACCEPT_ENCODING = (b"grpc-accept-encoding", ",".join(ACCEPTED_ENCODINGS).encode())
-HUB_TOKEN_HEADER = b"x-modelyard-hub-token"
 WANTED = frozenset({b"authorization", b"grpc-timeout", b"grpc-encoding", PREFIX_HEADER, HUB_TOKEN_HEADER})
 TIMEOUT_DIGITS = 8
 TIMEOUT_UNITS_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}

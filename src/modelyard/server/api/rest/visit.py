@@ -11,12 +11,12 @@ from modelyard.server.api.rest.answers import send_body, send_error, send_failur
 from modelyard.server.api.rest.render import parse_reply, render
 from modelyard.server.api.rest.requests import TIMEOUT_HEADER, read_deadline
 from modelyard.server.api.rest.streams import StreamAnswer
-from modelyard.server.api.v2.call import Envelope, Reply
+from modelyard.server.api.v2.call import HUB_TOKEN_HEADER, Envelope, Reply
 from modelyard.server.api.v2.dispatch import log_failure
 from modelyard.wire.methods import Method
 from modelyard.wire.status import http_status_of
 
-WANTED = frozenset({b"authorization", b"accept", b"content-encoding", TIMEOUT_HEADER, PREFIX_HEADER})
+WANTED = frozenset({b"authorization", b"accept", b"content-encoding", TIMEOUT_HEADER, PREFIX_HEADER, HUB_TOKEN_HEADER})
 
 
 class Visit:
@@ -40,6 +40,7 @@ class Visit:
             authorization=None if authorization is None else authorization.decode("latin-1"),
             request_id=self.request_id,
             deadline=read_deadline(self.headers.get(TIMEOUT_HEADER)),
+            hub_token=self.headers.get(HUB_TOKEN_HEADER, b"").decode("latin-1"),
         )
 
     async def reply(self, method: Method, reply: Reply) -> None:

@@ -10,6 +10,8 @@ from modelyard.server.records import Caller
 from modelyard.wire.messages import Message
 from modelyard.wire.methods import Method
 
+HUB_TOKEN_HEADER = b"x-modelyard-hub-token"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Envelope:
