@@ -28,7 +28,7 @@ _WEIGHTS = re.compile(
 """`model-00001-of-00002.fp16.safetensors`, `consolidated.00.pth`, `pytorch_model.bin.index.json`."""
 _NUMBERS = re.compile(r"[.-]\d+(?:-of-\d+)?(?![\w])")
 _OTHER_RUNTIMES = (".onnx", ".onnx_data", ".tflite", ".mlmodel", ".ot", ".gguf")
-_OTHER_FOLDERS = ("original", "onnx", "openvino", "coreml")
+_OTHER_FOLDERS = ("original", "onnx", "openvino", "coreml", "metal")
 
 
 @dataclass(frozen=True, kw_only=True)
