@@ -68,11 +68,8 @@ def place(depot: Depot, checkpoint: Checkpoint, folder: Path, log: Log = lambda 
 
 def list_placed(folder: Path) -> frozenset[str]:
     """The files below `folder/1/checkpoints` that `place` put there and nobody has changed since."""
-    try:
-        marker = _Marker.from_json((folder / MARKER).read_bytes())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return frozenset()
-    return frozenset(path for path, stamp in marker.files.items() if _is_ours(folder / path, stamp))
+    placed = _read_marker(folder).files
+    return frozenset(path for path, stamp in placed.items() if _is_ours(folder / path, stamp))
 
 
 class _Placing:
@@ -85,7 +82,7 @@ class _Placing:
 
     def run(self) -> None:
         self._check_folders()
-        before = self._read_marker()
+        before = _read_marker(self._folder)
         wanted = {entry.path: entry for entry in self._checkpoint.part.files}
         stamps = {path: self._stamp_depot(entry) for path, entry in wanted.items()}
         for path, entry in wanted.items():
@@ -188,17 +185,18 @@ class _Placing:
             f"{self._checkpoint.repo_id} at {self._checkpoint.revision[:12]}; delete them to have the repository's"
         )
 
-    def _read_marker(self) -> _Marker:
-        try:
-            return _Marker.from_json(self._marker.read_bytes())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return _Marker()
-
     def _write_marker(self, files: dict[str, _Stamp]) -> None:
         marker = _Marker(repo_id=self._checkpoint.repo_id, revision=self._checkpoint.revision, files=files)
         temporary = self._marker.with_name(f".modelyard-{uuid.uuid4().hex}")
         temporary.write_bytes(marker.to_json())
         temporary.replace(self._marker)
+
+
+def _read_marker(folder: Path) -> _Marker:
+    try:
+        return _Marker.from_json((folder / MARKER).read_bytes())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return _Marker()
 
 
 def _list_above(folders: Iterable[str]) -> set[str]:

@@ -18,7 +18,7 @@ from modelyard.parts.files import Part
 from modelyard.parts.hub.messages import Advanced, Failed, Fetched, Order, Said, Unchanged
 from modelyard.parts.hub.process import Outcome, run_download
 from modelyard.parts.hub.records import Asked, Records
-from modelyard.parts.hub.sizes import show_size
+from modelyard.parts.hub.sizes import show_files, show_size
 from modelyard.parts.hub.tokens import choose_token, clean_token
 from modelyard.parts.placing import place
 
@@ -77,21 +77,30 @@ class Checkpoints:
             Cancelled: `stop` was set.
         """
         token = clean_token(token)
-        asked = self._ask(info)
+        listener = _Listener(log, progress)
+        try:
+            return self._fetch(self._ask(info), token, listener, stop)
+        except OSError as error:
+            raise CheckpointsFailed(
+                f"checkpoints: {info.repo_id} cannot be kept on this machine: {error.strerror}",
+                hint="the cache's folder must be writable, and its disk needs some room",
+            ) from error
+
+    def _fetch(self, asked: Asked, token: str, listener: _Listener, stop: threading.Event | None) -> Checkpoint:
         if _COMMIT.fullmatch(asked.revision) and (found := self._records.find_commit(asked, asked.revision, token)):
-            log(_describe(found))
+            listener.say(_describe(found))
             return found
         last = self._records.find_last(asked, token)
-        outcome = self._download(asked, token, last, _Listener(log, progress), stop)
+        outcome = self._download(asked, token, last, listener, stop)
         match outcome:
             case Fetched():
                 return self._records.keep(asked, outcome, token)
             case Unchanged() if last is not None:
-                log(_describe(last, asked.revision))
+                listener.say(_describe(last, asked.revision))
                 return last
             case Failed(is_unreachable=True) if last is not None:
-                log(f"Warning: {outcome.message}")
-                log(f"Warning: going on with the last known commit of {asked.revision}. {_describe(last)}")
+                listener.say(f"Warning: {outcome.message}")
+                listener.say(f"Warning: going on with the last known commit of {asked.revision}. {_describe(last)}")
                 return last
             case Failed():
                 raise CheckpointsFailed(outcome.message, hint=outcome.hint, details=outcome.details)
@@ -103,7 +112,7 @@ class Checkpoints:
         for entry in part.files:
             if entry.path == path:
                 return self._depot.read(entry.digest)
-        raise CheckpointsFailed(f"checkpoints: there is no {path} among the {len(part.files)} files")
+        raise CheckpointsFailed(f"checkpoints: there is no {path} among the {show_files(len(part.files))}")
 
     def _ask(self, info: CheckpointsInfo) -> Asked:
         return Asked(
@@ -141,18 +150,18 @@ class _Listener:
     """Passes on what the download tells; without anybody for the progress, now and then a line of it."""
 
     def __init__(self, log: Log, progress: Progress | None) -> None:
-        self._log = log
+        self.say = log
         self._progress = progress
         self._said_at = time.monotonic()
 
     def take(self, event: Said | Advanced) -> None:
         if isinstance(event, Said):
-            self._log(event.line)
+            self.say(event.line)
         elif self._progress is not None:
             self._progress(event.bytes_done, event.bytes_total, event.file)
         elif time.monotonic() - self._said_at > SAY_EVERY_S:
             self._said_at = time.monotonic()
-            self._log(f"Downloaded {show_size(event.bytes_done)} of {show_size(event.bytes_total)}")
+            self.say(f"Downloaded {show_size(event.bytes_done)} of {show_size(event.bytes_total)}")
 
 
 def is_weight(path: str) -> bool:
@@ -164,5 +173,5 @@ def _describe(checkpoint: Checkpoint, revision: str = "") -> str:
     named = f"{revision} is " if revision and revision != checkpoint.revision else ""
     return (
         f"Checkpoints of {checkpoint.repo_id}: {named}commit {checkpoint.revision}, "
-        f"{len(checkpoint.part.files)} files, {show_size(checkpoint.part.size_bytes)}, all of it is here"
+        f"{show_files(len(checkpoint.part.files))}, {show_size(checkpoint.part.size_bytes)}, all of it is here"
     )

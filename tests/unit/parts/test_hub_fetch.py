@@ -258,6 +258,14 @@ def test_the_download_ends_with_who_started_it(tmp_path: Path) -> None:
             assert child.wait(20) == 1
 
 
+def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with serve_hub({REPO: FILES}) as hub:
+        cache = Cache(tmp_path, hub.url)
+        (tmp_path / "work" / "records").rename(tmp_path / "away")
+        with pytest.raises(CheckpointsFailed, match="owner/name cannot be kept on this machine: No such file"):
+            cache.fetch()
+
+
 class _Watched(list[str]):
     """Lines of a log; says when one of them is there."""
 

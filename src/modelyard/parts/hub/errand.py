@@ -24,7 +24,7 @@ from modelyard.parts.hub.failures import DISK_HINT, HubProblem, Place, explain
 from modelyard.parts.hub.listing import CLIENT_NAME, Listing, check_gate, list_revision, read_version
 from modelyard.parts.hub.messages import Advanced, Event, Failed, Fetched, Order, Said
 from modelyard.parts.hub.shelf import Shelf
-from modelyard.parts.hub.sizes import show_size
+from modelyard.parts.hub.sizes import show_files, show_size
 from modelyard.parts.hub.transfer import Meter, Transfers
 
 Tell = Callable[[Event], None]
@@ -137,7 +137,7 @@ class _Errand:
         load = f"{show_size(stock.missing_bytes)} to download" if stock.missing else "all of it is here"
         named = "" if order.revision == listing.commit else f"{order.revision} is "
         self._say(
-            f"Checkpoints of {order.repo_id}: {named}commit {listing.commit}, {len(choice.files)} files, "
+            f"Checkpoints of {order.repo_id}: {named}commit {listing.commit}, {show_files(len(choice.files))}, "
             f"{show_size(choice.size_bytes)}, {load}"
         )
         if choice.left_out:

@@ -1,6 +1,11 @@
-"""Sizes for people."""
+"""Sizes and counts for people."""
 
 from __future__ import annotations
+
+
+def show_files(count: int) -> str:
+    """`1 file`, `3 files`."""
+    return f"{count} file" if count == 1 else f"{count} files"
 
 
 def show_size(size_bytes: int) -> str:
