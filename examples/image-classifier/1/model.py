@@ -7,7 +7,7 @@ import torch
 from clarifai.runners.models.model_runner import ModelRunner
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -87,5 +87,7 @@ def read_image(data):
     try:
         with Image.open(io.BytesIO(data.image.base64)) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
+    except UnidentifiedImageError as error:
+        raise ValueError("the image is in no known format") from error
     except Exception as error:  # Pillow's readers raise whatever they run into
         raise ValueError(f"the image cannot be read: {error}") from error

@@ -9,7 +9,7 @@ import torch
 from clarifai.runners.models.model_runner import ModelRunner
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2, status_pb2
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -112,6 +112,8 @@ def read_image(content):
     try:
         with Image.open(io.BytesIO(content)) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
+    except UnidentifiedImageError as error:
+        raise UnreadableInput("the image is in no known format") from error
     except Exception as error:  # Pillow's readers raise whatever they run into
         raise UnreadableInput(f"the image cannot be read: {error}") from error
 
@@ -134,7 +136,7 @@ def read_frames(content, sample_ms):
                     yield resources_pb2.FrameInfo(index=index, number=number, time=time_ms), upright
                     index, due_ms = index + 1, time_ms - time_ms % sample_ms + sample_ms
     except av.error.FFmpegError as error:
-        raise UnreadableInput(f"the video cannot be read: {error}") from error
+        raise UnreadableInput(f"the video cannot be read: {error.strerror}") from error
 
 
 def get_sample_ms(request):

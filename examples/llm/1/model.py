@@ -8,13 +8,12 @@ import torch
 from clarifai.runners.models.model_runner import ModelRunner
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2, status_pb2
-from google.protobuf.json_format import MessageToDict
+from params import read_params
 from reply import Reply
 from transformers import AutoModelForCausalLM, AutoTokenizer, StoppingCriteria
 from transformers.generation.streamers import BaseStreamer
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
-DEFAULTS = {"temperature": 0.7, "top_p": 0.95, "max_tokens": 512, "stop": [], "seed": None, "messages": []}
 
 
 class LanguageModel(ModelRunner):
@@ -129,25 +128,6 @@ class Steps(BaseStreamer, StoppingCriteria):
     def __call__(self, input_ids, scores, **kwargs):
         """Which replies need no more tokens."""
         return torch.tensor([self.is_stopped or reply.is_over for reply in self._replies], device=input_ids.device)
-
-
-def read_params(request):
-    """The parameters of a request, or their defaults."""
-    given = MessageToDict(request.model.model_version.output_info.params)
-    if unknown := sorted(given.keys() - DEFAULTS):
-        raise ValueError(f"there is no parameter {', '.join(unknown)}; there are {', '.join(DEFAULTS)}")
-    params = DEFAULTS | given
-    if params["temperature"] < 0:
-        raise ValueError(f"temperature is {params['temperature']:g}; it must be 0 or more")
-    if not 0 < params["top_p"] <= 1:
-        raise ValueError(f"top_p is {params['top_p']:g}; it must be above 0 and at most 1")
-    if params["max_tokens"] < 1:
-        raise ValueError(f"max_tokens is {params['max_tokens']:g}; it must be 1 or more")
-    stop = params["stop"]
-    params["stop"] = [stop] if isinstance(stop, str) else stop
-    params["max_tokens"] = int(params["max_tokens"])  # numbers of a request come as floats
-    params["seed"] = None if params["seed"] is None else int(params["seed"])
-    return params
 
 
 def choose_sampling(params):

@@ -81,8 +81,11 @@ class SpeechRecognizer(ModelRunner):
 def read_params(request):
     """`language` ("en", "german", ...; found out where it is not given) and `task` ("transcribe" or "translate")."""
     params = MessageToDict(request.model.model_version.output_info.params)
-    if unknown := sorted(params.keys() - {"language", "task"}):
-        raise ValueError(f"there is no parameter {', '.join(unknown)}; there are language and task")
+    for name, value in params.items():
+        if name not in ("language", "task"):
+            raise ValueError(f"there is no parameter {name!r}, only language and task")
+        if not isinstance(value, str):
+            raise ValueError(f"{name} is {value!r}; it must be a text")
     return params
 
 

@@ -47,7 +47,7 @@ def read_sound(content):
                 blocks += resampler.resample(frame)
             blocks += resampler.resample(None)  # what it still holds
     except av.error.FFmpegError as error:
-        raise ValueError(f"the audio cannot be read: {error}") from error
+        raise ValueError(f"the audio cannot be read: {error.strerror}") from error
     return np.concatenate([np.empty(0, np.float32), *(block.to_ndarray()[0] for block in blocks)])
 
 
