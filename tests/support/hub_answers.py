@@ -272,7 +272,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault is not None and self.fault.is_corrupt:
             content = bytes(255 - one for one in content)
         start, end = 0, len(content)
-        if given := self.headers.get("Range"):
+        given = self.headers.get("Range") if self.server.hub.has_ranges else None
+        if given:
             first, _, last = given.removeprefix("bytes=").partition("-")
             start, end = int(first or 0), min(int(last) + 1 if last else end, end)
             if start >= len(content):

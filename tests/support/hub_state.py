@@ -105,6 +105,8 @@ class Hub:
         self.page_entries = 1000
         self.tells_blobs = True
         """Some hubs know no sizes and hashes beside a commit, only in its tree."""
+        self.has_ranges = True
+        """Some mirrors send a whole file whatever part was asked for."""
         self.requests: list[Seen] = []
         self.faults: list[Fault] = []
         self._lock = threading.Lock()

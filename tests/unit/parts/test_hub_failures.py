@@ -167,6 +167,15 @@ def test_an_endpoint_that_is_no_address_is_told(tmp_path: Path) -> None:
     assert "HF_ENDPOINT must be an address" in failed.hint
 
 
+def test_a_proxy_that_cannot_be_used_is_told(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    huggingface_hub.close_session()
+    monkeypatch.setenv("ALL_PROXY", "carrier-pigeon://user:word@proxy.test")
+    failed = fail(tmp_path, hub)
+    assert f"{hub.url} cannot be reached" in failed.message
+    assert "word" not in failed.message
+    assert "proxy settings" in failed.hint
+
+
 def test_something_else_at_the_endpoint_is_told(tmp_path: Path, hub: Hub) -> None:
     hub.fail("/api/models", status=200, times=9)
     failed = fail(tmp_path, hub)

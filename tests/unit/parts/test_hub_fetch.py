@@ -92,6 +92,17 @@ def test_a_cut_connection_goes_on_where_it_stopped(tmp_path: Path) -> None:
         assert hub.sent_bytes("model.safetensors") == len(WEIGHTS)
 
 
+def test_a_mirror_that_cannot_go_on_begins_anew(tmp_path: Path) -> None:
+    told: list[int] = []
+    with serve_hub({REPO: FILES}) as hub:
+        hub.has_ranges = False
+        hub.cut("model.safetensors", after_bytes=300_000)
+        cache = Cache(tmp_path, hub.url)
+        assert cache.contents(cache.fetch(progress=lambda done, _total, _file: told.append(done))) == FILES
+        assert hub.sent_bytes("model.safetensors") == 300_000 + len(WEIGHTS)
+    assert told[-1] == sum(map(len, FILES.values()))
+
+
 def test_a_killed_download_goes_on_where_it_stopped(tmp_path: Path) -> None:
     with serve_hub({REPO: FILES}) as hub:
         held = hub.hold("model.safetensors", after_bytes=500_000)
@@ -264,6 +275,11 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         (tmp_path / "work" / "records").rename(tmp_path / "away")
         with pytest.raises(CheckpointsFailed, match="owner/name cannot be kept on this machine: No such file"):
             cache.fetch()
+
+
+def test_who_asks_does_not_import_the_hubs_library() -> None:
+    code = "import sys, modelyard.parts.weights; sys.exit('huggingface_hub' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 class _Watched(list[str]):

@@ -65,7 +65,7 @@ def explain(error: BaseException, place: Place) -> Failed:
         return error.failed
     if isinstance(error, HfHubHTTPError):
         return _explain_answer(error, place)
-    if is_network_error(error):
+    if is_network_error(error) or (isinstance(error, (ImportError, ValueError)) and "proxy" in str(error).lower()):
         return _explain_network(error, place)
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         what = DISK_ERRORS[error.errno]
