@@ -8,23 +8,27 @@ from pathlib import Path
 
 import click
 
-from modelyard.client.auth import default_data_dir, read_data_dir
+from modelyard.cli.serving_place import read_serving
+from modelyard.client.auth import Context, default_data_dir, read_data_dir
 
 
 @click.command("env")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="[DIR]", required=False)
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="The server's data directory.  [default: $MODELYARD_DATA_DIR or ~/.local/share/modelyard]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of shell exports.")
-def command(data_dir: Path | None, *, as_json: bool) -> None:
+def command(folder: Path | None, data_dir: Path | None, *, as_json: bool) -> None:
     """Print exports for the shell: `eval "$(modelyard env)"`.
 
     CLARIFAI_API_BASE and CLARIFAI_UI are the server's address, CLARIFAI_PAT its first user's token, CLARIFAI_USER_ID
     that user. Published clients and `modelyard` itself read them.
+
+    With DIR it is not the server of `modelyard up` that they point at, but the one of `modelyard run DIR --serve`.
     """
-    values = read_environment(data_dir)
+    values = _list_values(read_serving(folder)) if folder else read_environment(data_dir)
     if as_json:
         click.echo(json.dumps(values))
         return
@@ -34,7 +38,10 @@ def command(data_dir: Path | None, *, as_json: bool) -> None:
 
 def read_environment(data_dir: Path | None) -> dict[str, str]:
     """The variables for a data directory. Raises Unavailable where no server has ever been started in it."""
-    context = read_data_dir((data_dir or default_data_dir()).absolute())
+    return _list_values(read_data_dir((data_dir or default_data_dir()).absolute()))
+
+
+def _list_values(context: Context) -> dict[str, str]:
     return {
         "CLARIFAI_API_BASE": context.base,
         "CLARIFAI_PAT": context.token,

@@ -44,6 +44,10 @@ class Prepared:
     threads: int
 
 
+Prepare = Callable[[threading.Event], Prepared]
+"""Checks the folder and makes its environment: blocking, ended by the event."""
+
+
 class FolderEvents(Protocol):
     """Who looks on. None of these blocks."""
 
@@ -76,8 +80,7 @@ class FolderMeans:
     version_id: str
     backend: Backend
     router: Router
-    prepare: Callable[[threading.Event], Prepared]
-    """Check the folder and make its environment: blocking, ended by the event."""
+    prepare: Prepare
     adopt: Callable[[Prepared], Awaitable[None]]
     """A replica of this is ready: let requests find it. Raises where it may not take the other's place."""
     events: FolderEvents

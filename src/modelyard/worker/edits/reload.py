@@ -23,7 +23,6 @@ from modelyard.worker.edits.sources import Sources
 from modelyard.worker.edits.units import ModuleUnits, read_units
 from modelyard.worker.traces import tell
 
-WEIGHTS = "1/checkpoints/"
 Pause = Callable[[], AbstractContextManager[int]]
 """While it is entered no request runs the author's code, but for as many as it says."""
 
@@ -86,10 +85,10 @@ class Reloader:
         for path in paths:
             if path.endswith(".py") or self._reads.was_written(path):
                 continue
-            if path.startswith(WEIGHTS):
-                yield f"the weights changed: {path}"
-            elif self._reads.was_read(path):
+            if self._reads.has_changed(path):
                 yield f"loading read {path}, which changed"
+            elif self._reads.is_new_weight(path):
+                yield f"{path} is new among the weights"
 
     def _units(self, module: ModuleType, text: bytes) -> ModuleUnits:
         file = str(module.__file__)

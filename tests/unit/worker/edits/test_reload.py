@@ -471,10 +471,11 @@ def test_files_that_loading_read_ask_for_a_new_start_and_others_do_not(start: St
     worker = start(model, **{"labels.txt": "cat"})
     worker.write("notes.md", "notes")
 
-    assert worker.reload("notes.md").outcome == SAME
-    assert worker.reload("loads.txt").outcome == SAME
+    assert worker.reload("notes.md", "loads.txt", "1/labels.txt").outcome == SAME
+    worker.write("1/labels.txt", "dog")
     assert worker.reload("1/labels.txt").message == "loading read 1/labels.txt, which changed"
-    assert worker.reload("1/checkpoints/a.bin").message == "the weights changed: 1/checkpoints/a.bin"
+    worker.write("1/checkpoints/a.bin", "weights")
+    assert worker.reload("1/checkpoints/a.bin").message == "1/checkpoints/a.bin is new among the weights"
 
 
 def test_saves_under_load_fail_no_request(start: Start) -> None:
