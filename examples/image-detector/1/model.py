@@ -132,8 +132,9 @@ def read_frames(content, sample_ms):
                 time_ms = round(((frame.time or began_s) - began_s) * 1000)
                 if time_ms >= due_ms:
                     image = frame.to_image()
-                    upright = image.rotate(frame.rotation, expand=True) if frame.rotation else image
-                    yield resources_pb2.FrameInfo(index=index, number=number, time=time_ms), upright
+                    if frame.rotation in (-90, 90, -180, 180):  # of a telephone that was held otherwise
+                        image = image.rotate(frame.rotation, expand=True)
+                    yield resources_pb2.FrameInfo(index=index, number=number, time=time_ms), image
                     index, due_ms = index + 1, time_ms - time_ms % sample_ms + sample_ms
     except av.error.FFmpegError as error:
         raise UnreadableInput(f"the video cannot be read: {error.strerror}") from error

@@ -51,7 +51,8 @@ def make_vit(folder: Path) -> None:
     write_json(
         folder / "preprocessor_config.json",
         {
-            "do_normalize": True, "do_rescale": True, "do_resize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
+            "do_normalize": True, "do_rescale": True, "do_resize": True,
+            "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
             "image_processor_type": "ViTImageProcessor", "resample": 2, "rescale_factor": 1 / 255,
             "size": {"height": 32, "width": 32},
         },

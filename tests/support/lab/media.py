@@ -53,7 +53,7 @@ def make_video(images: list[Image.Image], path: Path) -> bytes:
 
 def turn(video: bytes) -> bytes:
     """The same MP4 with the note of a telephone that its pictures have to be turned to the right."""
-    start = video.index(b"tkhd") + 40
+    start = video.index(b"tkhd") + 44
     return video[:start] + TURNED_RIGHT + video[start + len(TURNED_RIGHT) :]
 
 
