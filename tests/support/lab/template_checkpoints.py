@@ -76,9 +76,9 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "image-classifier": make_vit,
     "image-detector": make_detr,
     "text-to-text": make_llama,
+    "audio-to-text": make_whisper,
     "text-classifier": make_classifier,
     "text-embedder": make_embedder,
-    "audio-to-text": make_whisper,
     "speller": make_speller,
 }
 

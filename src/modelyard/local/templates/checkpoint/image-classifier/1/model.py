@@ -11,7 +11,7 @@ import torch
 from clarifai.runners.models.model_runner import ModelRunner
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -60,12 +60,12 @@ class ImageClassifier(ModelRunner):
 
 
 def read_image(data):
-    """The image of an input as RGB. An image that came as a URL has been fetched: its bytes are here, too."""
+    """The image of an input as RGB, upright. One that came as a URL has been fetched: its bytes are here, too."""
     if not data.image.base64:
         raise ValueError("the input has no image")
     try:
         with Image.open(io.BytesIO(data.image.base64)) as image:
-            return image.convert("RGB")
+            return ImageOps.exif_transpose(image).convert("RGB")
     except UnidentifiedImageError:
         raise ValueError("the image is of no format that Pillow reads") from None
     except Exception as error:  # of many kinds: Pillow's readers raise what they run into

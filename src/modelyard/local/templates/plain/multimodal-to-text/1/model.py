@@ -13,7 +13,7 @@ import numpy as np
 from clarifai.runners.models.model_runner import ModelRunner
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2
-from PIL import Image, ImageColor, UnidentifiedImageError
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "gray", "white")
 MIN_SHARE = 0.1  # of the image, for a colour to be named
@@ -111,7 +111,7 @@ def read_input(data):
         return question, None
     try:
         image = Image.open(io.BytesIO(content))
-        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
     except UnidentifiedImageError:
         raise ValueError("the image is of no format that Pillow reads") from None
     except Exception as error:  # of many kinds: Pillow's readers raise what they run into
