@@ -1,4 +1,4 @@
-"""The request of a test run: what the server would send for this folder, with an input that fits the model's type."""
+"""The request of a test run: what the server would send for this folder, with inputs that fit the model's type."""
 
 from __future__ import annotations
 
@@ -8,33 +8,46 @@ from pathlib import Path
 from modelyard.client.inputs import make_media_input, make_text_input
 from modelyard.config.model_types import MODEL_TYPES
 from modelyard.config.schema import FolderConfig
-from modelyard.errors import InvalidInput
 from modelyard.parts.version_message import make_version_message
 from modelyard.wire.messages import Input, PostModelOutputsRequest
 
 SAMPLES = Path(__file__).parent / "samples"
-"""A 32 x 32 gradient, half a second of a 440 Hz tone, and a sentence: all made for this."""
+"""A drawn house, half a second of a 440 Hz tone, a two-second clip and a sentence: all made for this."""
+SAMPLE_FILES = {"text": "text.txt", "image": "image.png", "audio": "audio.wav", "video": "video.mp4"}
+MOST_LIKELY = ("text", "image", "audio", "video")
 USER, APP, VERSION = "local", "main", "local"
 
 
-def make_sample(model_type_id: str) -> Input:
-    """An input for a model of this type; a text for a type that is not known.
+def make_samples(model_type_id: str) -> list[Input]:
+    """Inputs for a model of this type; a text for a type that is not known.
 
-    Raises:
-        InvalidInput: no sample fits, as for a model that takes only video.
+    One input of the kind that is most likely for the type: an image where it takes image or video. A multimodal model
+    gets text and image in one input, and an embedder of both one of each.
     """
     known = MODEL_TYPES.get(model_type_id)
     fields = known.input_fields if known else ("text",)
-    if "text" in fields:
-        return make_text_input((SAMPLES / "text.txt").read_text(encoding="utf-8").strip())
-    if "image" in fields:
-        return make_media_input("image", str(SAMPLES / "image.png"))
-    if "audio" in fields:
-        return make_media_input("audio", str(SAMPLES / "audio.wav"))
-    raise InvalidInput(
-        f"there is no sample for a {model_type_id}, which takes {', '.join(fields)}",
-        hint="give an input of your own: --text, --image, --audio, --video or --file",
-    )
+    kinds = [kind for kind in MOST_LIKELY if kind in fields]
+    if {"text", "image"} <= set(kinds):
+        if known is not None and known.output_fields == ("embeddings",):
+            return [make_sample("text"), make_sample("image")]
+        return [join_inputs([make_sample("text"), make_sample("image")])]
+    return [make_sample(kinds[0] if kinds else "text")]
+
+
+def make_sample(kind: str) -> Input:
+    """The bundled `text`, `image`, `audio` or `video`."""
+    path = SAMPLES / SAMPLE_FILES[kind]
+    if kind == "text":
+        return make_text_input(path.read_text(encoding="utf-8").strip())
+    return make_media_input(kind, str(path))
+
+
+def join_inputs(inputs: Sequence[Input]) -> Input:
+    """One input with the data of all of them."""
+    joined = Input()
+    for one in inputs:
+        joined.MergeFrom(one)
+    return joined
 
 
 def make_request(config: FolderConfig, inputs: Sequence[Input]) -> PostModelOutputsRequest:

@@ -1,4 +1,4 @@
-"""Test a model folder on this machine: its environment, its worker, and one request to each of its methods."""
+"""Test a model folder on this machine: its environment, its worker, one request to each method, and what came back."""
 
 from __future__ import annotations
 
@@ -8,28 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.client.outputs import find_failure
+from modelyard.config.quantities import parse_memory_bytes
 from modelyard.errors import (
     DeadlineExceeded,
+    InvalidModelOutput,
     ModelError,
-    ModelLoadFailed,
     ModelyardError,
-    NotImplementedByModel,
     PredictionFailed,
     WorkerCrashed,
 )
-from modelyard.local.link import LocalLink
-from modelyard.local.request import make_request, make_sample
-from modelyard.local.worker import start_worker
-from modelyard.parts.cache_dir import default_cache_dir
-from modelyard.parts.environment import Environments
-from modelyard.parts.folder import CheckedFolder, check_folder
-from modelyard.parts.launch import stage_runtime
-from modelyard.wire.handshake import FAILED
+from modelyard.local.checks import Finding, check_answers
+from modelyard.local.machine import read_peak_memory_bytes, show_bytes
+from modelyard.local.request import make_request, make_samples
+from modelyard.local.session import Options, Prepared, Session, open_session
 from modelyard.wire.messages import Input, MultiOutputResponse, PostModelOutputsRequest, StatusCode
 from modelyard.wire.status import error_of
 
 METHODS = ("predict", "generate", "stream")
-TIMEOUT_S = 600.0
 FINE = (StatusCode.ZERO, StatusCode.SUCCESS)
 Tell = Callable[[str], None]
 
@@ -44,20 +39,22 @@ class Step:
     first_s: float | None
     """Until its first answer; None where there was none."""
     answers: tuple[MultiOutputResponse, ...]
+    findings: tuple[Finding, ...] = ()
+    """What its answers break or strain."""
     error: ModelyardError | None = None
+    """What it raised, or the first rule that its answers break."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """What a test run found."""
 
-    model_id: str
-    model_type_id: str
-    python_version: str
-    warnings: tuple[str, ...]
-    environment_s: float
+    prepared: Prepared
+    inputs: tuple[Input, ...]
     load_s: float
     """From the start of the process until the model was loaded."""
+    peak_memory_bytes: int
+    """Of the worker and what it started, added up."""
     steps: tuple[Step, ...]
 
     @property
@@ -65,16 +62,24 @@ class Report:
         """The first failure of a method, if there was one."""
         return next((step.error for step in self.steps if step.error), None)
 
+    @property
+    def cpu_memory_bytes(self) -> int:
+        """What the config promises to need; 0 where it says nothing."""
+        given = self.prepared.config.compute.cpu_memory
+        return parse_memory_bytes(given) if given else 0
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a test run may be told."""
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All that is unusual, and stops nobody."""
+        unusual = tuple(str(one) for step in self.steps for one in step.findings if not one.is_error)
+        return (*self.prepared.warnings, *self._memory_warning(), *unusual)
 
-    inputs: Sequence[Input] = ()
-    """Empty: a sample that fits the model's type."""
-    cache_dir: Path | None = None
-    timeout_s: float = TIMEOUT_S
-    """How long the model may say nothing."""
+    def _memory_warning(self) -> tuple[str, ...]:
+        limit = self.cpu_memory_bytes
+        if not limit or self.peak_memory_bytes <= limit:
+            return ()
+        given = self.prepared.config.compute.cpu_memory
+        return (f"the model took {show_bytes(self.peak_memory_bytes)}, cpu_memory says {given}: raise it",)
 
 
 def run_folder(folder: Path, options: Options, *, tell_build: Tell, tell_line: Tell) -> Report:
@@ -83,93 +88,80 @@ def run_folder(folder: Path, options: Options, *, tell_build: Tell, tell_line: T
     Args:
         folder: The model folder.
         options: Inputs, cache and patience.
-        tell_build: Takes each line about the environment.
+        tell_build: Takes each line about the environment and the checkpoint.
         tell_line: Takes each line that the model prints.
 
     Returns:
         What was found. A method that failed is in it, with its error.
 
     Raises:
-        InvalidConfig, InvalidFolder: the folder cannot be built.
-        BuildFailed: its requirements cannot be installed.
-        ModelLoadFailed: importing the model, or its load_model, raised.
-        NotImplementedByModel: the class has none of the three methods.
-        WorkerCrashed: the process died.
-        DeadlineExceeded: it said nothing for longer than the options allow; the message names the method.
+        What `open_session` raises. DeadlineExceeded and WorkerCrashed name the method that was being asked.
     """
-    checked = check_folder(folder)
-    inputs = list(options.inputs) or [make_sample(checked.config.model.model_type_id)]
-    request = make_request(checked.config, inputs)
-    cache = options.cache_dir or default_cache_dir()
-    began = time.monotonic()
-    python, python_version = _make_environment(folder, checked, cache, tell_build)
-    environment_s = time.monotonic() - began
-    began = time.monotonic()
-    with start_worker(
-        python=python,
-        runtime=stage_runtime(cache / "runtime"),
-        folder=folder.absolute(),
-        bytecode=cache.absolute() / "bytecode",
-        threads=max(checked.config.num_threads, 1),
-        timeout_s=options.timeout_s,
-        log=tell_line,
-    ) as link:
-        methods = _wait_loaded(link)
-        load_s = time.monotonic() - began
-        steps = tuple(_take_steps(link, methods, request))
+    with open_session(folder, options, tell_build=tell_build, tell_line=tell_line) as session:
+        return run_session(session, options.inputs)
+
+
+def run_session(session: Session, given: Sequence[Input] = ()) -> Report:
+    """Ask every method of a loaded model. An author's error in one does not keep the next from being asked."""
+    inputs = tuple(given) or tuple(make_samples(session.config.model.model_type_id))
+    request = make_request(session.config, inputs)
+    steps = tuple(_take_steps(session, request))
     return Report(
-        model_id=checked.config.model.id,
-        model_type_id=checked.config.model.model_type_id,
-        python_version=python_version,
-        warnings=checked.warnings,
-        environment_s=environment_s,
-        load_s=load_s,
+        prepared=session.prepared,
+        inputs=inputs,
+        load_s=session.load_s,
+        peak_memory_bytes=read_peak_memory_bytes(session.process_id),
         steps=steps,
     )
 
 
-def _make_environment(folder: Path, checked: CheckedFolder, cache: Path, tell: Tell) -> tuple[Path, str]:
-    """The interpreter, and which Python it is."""
-    environments = Environments(cache / "environments")
-    text = (folder / "requirements.txt").read_text(encoding="utf-8-sig")
-    lock = environments.lock(text, checked.config.python_version, tell)
-    return environments.install(lock, tell).python, lock.python_version
-
-
-def _wait_loaded(link: LocalLink) -> frozenset[str]:
-    state = link.wait_loaded()
-    if state.state == FAILED:
-        raise ModelLoadFailed(state.message, details=state.details)
-    if not state.methods:
-        raise NotImplementedByModel("the class implements neither predict, generate nor stream")
-    return state.methods
-
-
-def _take_steps(link: LocalLink, methods: frozenset[str], request: PostModelOutputsRequest) -> Iterator[Step]:
-    """Ask every method; an author's error in one does not keep the next from being asked."""
-    payload: bytes = request.SerializeToString()
+def _take_steps(session: Session, request: PostModelOutputsRequest) -> Iterator[Step]:
     for method in METHODS:
-        if method in methods:
-            yield _take_step(link, method, payload)
+        if method in session.methods:
+            yield _take_step(session, method, request)
 
 
-def _take_step(link: LocalLink, method: str, payload: bytes) -> Step:
+def _take_step(session: Session, method: str, request: PostModelOutputsRequest) -> Step:
     answers: list[MultiOutputResponse] = []
     error: ModelyardError | None = None
     first_s: float | None = None
     began = time.monotonic()
     try:
-        for one in link.ask(method, payload):
+        for one in session.link.ask(method, request.SerializeToString()):
             first_s = first_s or time.monotonic() - began
             answers.append(MultiOutputResponse.FromString(one))
+        latency_s = time.monotonic() - began
         for answer in answers:
             check_answer(answer, method)
     except (WorkerCrashed, DeadlineExceeded) as lost:
         raise type(lost)(f"{method}: {lost.message}", hint=lost.hint, details=lost.details) from None
     except ModelyardError as raised:
+        latency_s = time.monotonic() - began
         error = raised
-    latency_s = time.monotonic() - began
-    return Step(method=method, latency_s=latency_s, first_s=first_s, answers=tuple(answers), error=error)
+    findings = () if error else _check(session, method, answers, len(request.inputs))
+    return Step(
+        method=method,
+        latency_s=latency_s,
+        first_s=first_s,
+        answers=tuple(answers),
+        findings=findings,
+        error=error or _make_error(findings),
+    )
+
+
+def _check(session: Session, method: str, answers: Sequence[MultiOutputResponse], inputs: int) -> tuple[Finding, ...]:
+    config = session.config
+    return check_answers(
+        answers, method=method, model_type_id=config.model.model_type_id, concepts=config.concepts, inputs=inputs
+    )
+
+
+def _make_error(findings: Sequence[Finding]) -> InvalidModelOutput | None:
+    broken = [one for one in findings if one.is_error]
+    if not broken:
+        return None
+    message = "\n".join(f"{one.where}: {one.problem}" for one in broken)
+    return InvalidModelOutput(message, hint="; ".join(dict.fromkeys(one.fix for one in broken if one.fix)))
 
 
 def check_answer(answer: MultiOutputResponse, method: str) -> None:

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -29,10 +29,19 @@ REPLICA = "local"
 Log = Callable[[str], None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class LocalWorker:
+    """A worker that is up and connected."""
+
+    link: LocalLink
+    process_id: int
+    """It leads a process group of its own."""
+
+
 @contextmanager
 def start_worker(
     *, python: Path, runtime: Path, folder: Path, bytecode: Path, threads: int, timeout_s: float, log: Log
-) -> Iterator[LocalLink]:
+) -> Iterator[LocalWorker]:
     """Start a worker and connect to it; at the end it, and what it started, are gone.
 
     Args:
@@ -79,12 +88,12 @@ def _listen(listener: socket.socket, path: Path) -> None:
 
 def _connect(
     listener: socket.socket, process: subprocess.Popen[bytes], token: str, tail: Tail, timeout_s: float
-) -> Iterator[LocalLink]:
+) -> Iterator[LocalWorker]:
     try:
         with _accept(listener, process) as connection:
             link = LocalLink(connection, timeout_s=timeout_s)
             link.greet(token)
-            yield link
+            yield LocalWorker(link=link, process_id=process.pid)
             with suppress(WorkerCrashed, DeadlineExceeded):
                 link.stop()
             with suppress(subprocess.TimeoutExpired):

@@ -53,7 +53,11 @@ def test_every_command_prints_json_where_asked(name: str) -> None:
     ("error", "code"),
     [
         (errors.PredictionFailed("x"), 1),
-        (errors.BuildFailed("x"), 1),
+        (errors.BuildFailed("x"), 8),
+        (errors.CheckpointsFailed("x"), 7),
+        (errors.ModelLoadFailed("x"), 9),
+        (errors.InvalidModelOutput("x"), 10),
+        (errors.WorkerCrashed("x"), 11),
         (errors.InvalidConfig("x"), 2),
         (errors.Unauthenticated("x"), 3),
         (errors.ModelNotFound("x"), 4),
