@@ -215,7 +215,7 @@ class Patch:
                 return
             raise CannotPatch(f"{unit.name} is not the plain function that the file says")
         code = self._find_code(module, unit, node)
-        if code == function.__code__ and code.co_firstlineno == function.__code__.co_firstlineno:
+        if is_same and _has_same_lines(code, function.__code__):
             return
         if code.co_freevars == function.__code__.co_freevars:
             self.has_moved = True
@@ -332,6 +332,11 @@ def _evaluate(node: ast.stmt) -> object:
     if value is None:
         raise CannotPatch("a value is gone")
     return ast.literal_eval(value)
+
+
+def _has_same_lines(code: CodeType, other: CodeType) -> bool:
+    """Equal code may stand elsewhere: what counts is where a traceback would point to."""
+    return code == other and list(code.co_lines()) == list(other.co_lines())
 
 
 def _list_codes(code: CodeType | None, name: str, line: int | None) -> Iterator[CodeType]:
