@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 import click
 
 from modelyard.cli.output import as_dict, print_table
-from modelyard.wire.messages import Concept, Data, MultiOutputResponse, Output, StatusCode
+from modelyard.wire.messages import Concept, Data, MultiOutputResponse, Output, Region, StatusCode
 
 MAX_CONCEPTS = 10
 MAX_NUMBERS = 5
+MAX_JOINED = 5
 BAR_WIDTH = 24
 
 
@@ -30,6 +31,8 @@ def _print_output(output: Output, *, is_piece: bool) -> None:
         click.echo(data.text.raw, nl=not is_piece)
     if data.concepts:
         _print_concepts(data.concepts)
+    if is_piece and data.HasField("text"):
+        return  # what comes beside it would stand between the pieces
     for line in describe(data):
         click.echo(line)
 
@@ -37,12 +40,12 @@ def _print_output(output: Output, *, is_piece: bool) -> None:
 def describe(data: Data) -> Iterator[str]:
     """Whatever is neither text nor concepts, a line each."""
     for region in data.regions:
-        box = region.region_info.bounding_box
-        names = ", ".join(f"{one.name or one.id} {one.value:.3f}" for one in region.data.concepts)
-        yield (
-            f"region top={box.top_row:.3f} left={box.left_col:.3f} bottom={box.bottom_row:.3f} "
-            f"right={box.right_col:.3f} {names}"
-        )
+        yield f"region {_describe_place(region)} {_join_concepts(region.data)}".rstrip()
+    for frame in data.frames:
+        yield f"frame {frame.frame_info.index} at {frame.frame_info.time / 1000:.3f} s: {_sum_up(frame.data)}"
+    for segment in data.time_segments:
+        begin, end = segment.time_info.begin_time / 1000, segment.time_info.end_time / 1000
+        yield f"{begin:.3f} to {end:.3f} s: {_sum_up(segment.data)}"
     for embedding in data.embeddings:
         numbers = ", ".join(f"{one:.4f}" for one in embedding.vector[:MAX_NUMBERS])
         yield f"embedding of {len(embedding.vector)} numbers: {numbers}, ..."
@@ -50,8 +53,27 @@ def describe(data: Data) -> Iterator[str]:
         if data.HasField(kind):
             media = getattr(data, kind)
             yield f"{kind} of {len(media.base64)} bytes {media.url}".rstrip()
-    for name in ("parts", "frames", "clusters", "colors", "tracks", "time_segments"):
+    for name in ("parts", "clusters", "colors", "tracks"):
         yield from (f"{name}: {as_dict(one)}" for one in getattr(data, name))
+
+
+def _describe_place(region: Region) -> str:
+    place = region.region_info
+    if place.HasField("mask"):
+        return f"with a mask of {len(place.mask.image.base64)} bytes"
+    box = place.bounding_box
+    return f"top={box.top_row:.3f} left={box.left_col:.3f} bottom={box.bottom_row:.3f} right={box.right_col:.3f}"
+
+
+def _sum_up(data: Data) -> str:
+    """What a frame or a moment has, on one line."""
+    boxes = "; ".join(describe(data))
+    return " ".join(part for part in (data.text.raw, _join_concepts(data), boxes) if part)
+
+
+def _join_concepts(data: Data) -> str:
+    best = sorted(data.concepts, key=lambda one: one.value, reverse=True)[:MAX_JOINED]
+    return ", ".join(f"{one.name or one.id} {one.value:.3f}" for one in best)
 
 
 def _print_concepts(concepts: Sequence[Concept]) -> None:

@@ -23,6 +23,28 @@ def test_a_region_tells_its_box_and_its_names() -> None:
     assert list(describe(Data(regions=[region]))) == ["region top=0.100 left=0.200 bottom=0.300 right=0.400 cat 0.900"]
 
 
+def test_a_mask_is_told_by_its_size() -> None:
+    region = {"region_info": {"mask": {"image": {"base64": b"12345"}}}, "data": {"concepts": [{"id": "sky"}]}}
+    assert list(describe(Data(regions=[region]))) == ["region with a mask of 5 bytes sky 0.000"]
+
+
+def test_frames_and_moments_have_a_line_each() -> None:
+    concepts = [{"name": f"{number}", "value": number / 10} for number in range(7)]
+    frame = {"frame_info": {"index": 4, "time": 160}, "data": {"concepts": concepts}}
+    moment = {"time_info": {"begin_time": 80, "end_time": 2040}, "data": {"text": {"raw": "hello"}}}
+    assert list(describe(Data(frames=[frame], time_segments=[moment]))) == [
+        "frame 4 at 0.160 s: 6 0.600, 5 0.500, 4 0.400, 3 0.300, 2 0.200",
+        "0.080 to 2.040 s: hello",
+    ]
+
+
+def test_pieces_of_a_text_stay_together(capsys: pytest.CaptureFixture[str]) -> None:
+    for word in ("hello", " world"):
+        data = {"text": {"raw": word}, "time_segments": [{"time_info": {"end_time": 5}}]}
+        print_answer(MultiOutputResponse(outputs=[Output(data=data)]), is_piece=True)
+    assert capsys.readouterr().out == "hello world"
+
+
 def test_an_embedding_is_summed_up() -> None:
     told = next(describe(Data(embeddings=[{"vector": [0.5] * 700}])))
     assert told == "embedding of 700 numbers: 0.5000, 0.5000, 0.5000, 0.5000, 0.5000, ..."
