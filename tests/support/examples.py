@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 
-from modelyard.parts.environment import Environments
+from modelyard.parts.environment import BuilderSettings, Environments
 from support.hub import Content, Hub
 from support.server import CACHE, V2
 
@@ -32,14 +32,21 @@ OTHER_FORMATS: Mapping[str, Content] = {"pytorch_model.bin": b"\x80\x02", "tf_mo
 
 def build_lab(root: Path) -> Path:
     """Make checkpoints, media and expected answers with the interpreter that the examples run with."""
-    environments = Environments(RUN_CACHE / "environments")
-    lock = environments.lock((EXAMPLES / "llm" / "requirements.txt").read_text(), "3.11", print)
-    python = environments.install(lock, print).python
-    environ = {**os.environ, "PYTHONPYCACHEPREFIX": str(RUN_CACHE / "bytecode")}
-    environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    done = subprocess.run([str(python), str(LAB), str(root)], env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_script((EXAMPLES / "llm" / "requirements.txt").read_text(), LAB, root)
     return root
+
+
+def run_script(requirements: str, script: Path, *arguments: Path) -> str:
+    """Run a script in an environment that is made once for all test runs, as is what Python compiles; its output."""
+    environ = {**os.environ, "UV_CACHE_DIR": str(CACHE / "uv")}
+    environments = Environments(RUN_CACHE / "environments", settings=BuilderSettings(environ=environ))
+    python = environments.install(environments.lock(requirements, "3.11", print), print).python
+    environ["PYTHONPYCACHEPREFIX"] = str(RUN_CACHE / "bytecode")
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    command = [str(python), str(script), *map(str, arguments)]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def publish(hub: Hub, checkpoints: Path) -> None:
@@ -66,6 +73,13 @@ def run_command(*arguments: str, env: Mapping[str, str]) -> subprocess.Completed
         check=False,
         timeout=170,
     )
+
+
+def upload(folder: Path, env: Mapping[str, str]) -> str:
+    """`modelyard upload`, until it serves; the model's id."""
+    done = run_command("upload", str(folder), "--json", env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder.name
 
 
 class Asked:

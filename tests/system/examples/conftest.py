@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from support.examples import Asked, build_lab, copy_example, publish, run_command
+from support.examples import Asked, build_lab, copy_example, publish, upload
 from support.hub import Hub, serve_hub
 from support.server import V2, RunningServer, running_server
 
@@ -78,9 +78,6 @@ def deploy_example(
 
         @functools.cache
         def deploy(name: str) -> Asked:
-            environ = {**example_server.environment, "HF_ENDPOINT": hub.url}
-            done = run_command("upload", str(copy_example(name, place)), env=environ)
-            assert done.returncode == 0, done.stdout + done.stderr
-            return Asked(v2, name)
+            return Asked(v2, upload(copy_example(name, place), {**example_server.environment, "HF_ENDPOINT": hub.url}))
 
         yield deploy
