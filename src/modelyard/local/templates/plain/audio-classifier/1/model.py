@@ -17,6 +17,7 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2
 
 CONFIG = Path(__file__).parents[1] / "config.yaml"
+MAX_S = 300  # what is longer would take too much memory
 FRAME_S = 0.05  # what is listened to at once
 SILENT = 10 ** (-50 / 20)  # -50 dB of full scale: what is quieter is silence
 MAX_FLATNESS = 0.2  # 0 is a pure tone, 1 is white noise
@@ -90,8 +91,10 @@ def read_sound(data):
     try:
         with wave.open(io.BytesIO(data.audio.base64)) as file:
             rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
+            if file.getnframes() > MAX_S * rate:
+                raise ValueError(f"the audio is longer than {MAX_S} s")
             content = file.readframes(file.getnframes())
-    except (wave.Error, EOFError, ValueError) as error:
+    except (wave.Error, EOFError) as error:
         why = str(error) or "it ends too early"
         raise ValueError(f"the audio cannot be read: it has to be a WAV file ({why})") from error
     if width == 1:  # these, and only these, have no sign

@@ -15,6 +15,7 @@ from clarifai.runners.models.model_runner import ModelRunner
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2
 
+MAX_S = 300  # what is longer would take too much memory
 STEP_S = 0.005  # how finely the tone's beginnings and ends are found
 LOWEST_HZ, HIGHEST_HZ = 200, 3000  # where the tone is looked for
 MIN_PURITY = 0.6  # of the sound's energy in the tone, or it is not Morse code
@@ -116,8 +117,10 @@ def read_sound(data):
     try:
         with wave.open(io.BytesIO(data.audio.base64)) as file:
             rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
+            if file.getnframes() > MAX_S * rate:
+                raise ValueError(f"the audio is longer than {MAX_S} s")
             content = file.readframes(file.getnframes())
-    except (wave.Error, EOFError, ValueError) as error:
+    except (wave.Error, EOFError) as error:
         why = str(error) or "it ends too early"
         raise ValueError(f"the audio cannot be read: it has to be a WAV file ({why})") from error
     if width == 1:  # these, and only these, have no sign
@@ -152,15 +155,15 @@ def make_failure(error):
 
 def find_tones(sound):
     """When the strongest tone begins and ends, in seconds: rows of two."""
-    step = max(1, round(STEP_S * sound.rate))
-    samples = sound.samples - sound.samples.mean() if len(sound.samples) else sound.samples
+    samples, rate = slow_down(sound)
+    step = max(1, round(STEP_S * rate))
     count = len(samples) // step
     if count < 2:
         return np.empty((0, 2))
     loudness = np.abs(np.fft.rfft(samples))
-    hertz = np.fft.rfftfreq(len(samples), 1 / sound.rate)
+    hertz = np.fft.rfftfreq(len(samples), 1 / rate)
     loudness[(hertz < LOWEST_HZ) | (hertz > HIGHEST_HZ)] = 0
-    turns = np.exp(-2j * np.pi * hertz[loudness.argmax()] * np.arange(len(samples)) / sound.rate)
+    turns = np.exp(-2j * np.pi * hertz[loudness.argmax()] * np.arange(len(samples)) / rate)
     width = np.ones(2 * step) / (2 * step)  # the tone is averaged over two steps
     strength = 2 * np.abs(np.convolve(samples * turns, width, mode="same"))
     tone = strength[: count * step].reshape(count, step).mean(axis=1)
@@ -169,7 +172,15 @@ def find_tones(sound):
     if not tone.max() or (tone[is_on] ** 2 / 2).sum() < MIN_PURITY * energy.sum():
         return np.empty((0, 2))
     changes = np.flatnonzero(np.diff(np.concatenate([[0], is_on, [0]])))
-    return changes.reshape(-1, 2) * step / sound.rate
+    return changes.reshape(-1, 2) * step / rate
+
+
+def slow_down(sound):
+    """Samples around 0 and their rate: no more a second than the tones need that are looked for."""
+    factor = max(1, int(sound.rate / (2.5 * HIGHEST_HZ)))
+    whole = len(sound.samples) // factor * factor
+    samples = sound.samples[:whole].reshape(-1, factor).mean(axis=1)
+    return samples - (samples.mean() if len(samples) else 0), sound.rate / factor
 
 
 def find_dot(lengths, gaps):

@@ -16,6 +16,7 @@ from clarifai_grpc.grpc.api.status import status_code_pb2
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 CONFIG = Path(__file__).parents[1] / "config.yaml"
+MAX_SIDE = 1024  # pixels: larger images are looked at in this size
 SOFTNESS = 16  # of 255: how far around the threshold a pixel may be either
 MIN_CONTRAST = 24  # of 255: an image with less is background only
 
@@ -24,7 +25,11 @@ class ContrastModel:
     """How likely each pixel is background or foreground. Put your model here: load it in `__init__`."""
 
     def segment(self, image):
-        """An array of (concepts, height, width) with values 0 to 1, which are 1 in sum for each pixel."""
+        """An array of (concepts, height, width) with values 0 to 1, which are 1 in sum for each pixel.
+
+        Its height and width may be smaller than the image's.
+        """
+        image = ImageOps.contain(image, (MAX_SIDE, MAX_SIDE)) if max(image.size) > MAX_SIDE else image
         pixels = np.asarray(image, dtype=np.float32)
         border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
         contrast = np.abs(pixels - np.median(border, axis=0)).max(axis=-1)
@@ -45,20 +50,21 @@ class ImageSegmenter(ModelRunner):
         for one in request.inputs:
             output = resources_pb2.Output()
             try:
-                self.fill(output, self.model.segment(read_image(one.data)))
+                image = read_image(one.data)
+                self.fill(output, self.model.segment(image), image.size)
             except ValueError as error:  # this input fails, the others are answered
                 fail(output, error)
             outputs.append(output)
         return service_pb2.MultiOutputResponse(outputs=outputs)
 
-    def fill(self, output, values):
+    def fill(self, output, values, size):
         """Put a region into the output for each concept that some pixel shows: its mask, and how sure it is."""
         labels = values.argmax(axis=0)
         for number, concept in enumerate(self.concepts):
             mask = labels == number
             if mask.any():
                 region = output.data.regions.add(value=float(values[number][mask].mean()))
-                region.region_info.mask.image.base64 = encode_mask(mask)
+                region.region_info.mask.image.base64 = encode_mask(mask, size)
                 region.data.concepts.add(id=concept["id"], name=concept["name"], value=region.value)
         output.status.code = status_code_pb2.SUCCESS
 
@@ -82,10 +88,11 @@ def fail(output, error):
     output.status.description = str(error)
 
 
-def encode_mask(mask):
-    """A grey PNG, white where the mask is true."""
+def encode_mask(mask, size):
+    """A grey PNG of a width and height, white where the mask is true."""
     buffer = io.BytesIO()
-    Image.fromarray(mask.astype(np.uint8) * 255).save(buffer, format="PNG")
+    picture = Image.fromarray(mask.astype(np.uint8) * 255)
+    picture.resize(size, Image.Resampling.NEAREST).save(buffer, format="PNG")
     return buffer.getvalue()
 
 

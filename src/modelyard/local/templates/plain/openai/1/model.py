@@ -20,6 +20,7 @@ from clarifai.runners.models.model_runner import ModelRunner
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2
 
+READ = 1000  # letters at the end of a message that are taken up
 SWAPS = {"i": "you", "me": "you", "my": "your", "mine": "yours", "am": "are", "i'm": "you're", "myself": "yourself"}
 SWAPS |= {"you": "I", "your": "my", "yours": "mine", "you're": "I'm", "yourself": "myself", "i've": "you've"}
 RULES = (
@@ -49,7 +50,7 @@ class Listener:
             settings: temperature, top_p, seed and whatever else the caller gave.
         """
         said = next((one["content"] for one in reversed(messages) if one["role"] == "user"), "")
-        said = said.replace("’", "'").strip()
+        said = said[-READ:].replace("’", "'").strip()
         found, answers = next(
             (found, answers) for pattern, answers in RULES if (found := re.search(pattern, said, re.IGNORECASE))
         )

@@ -22,6 +22,7 @@ WORD = re.compile(r"\w+(?:['’-]\w+)*|[.,;:?!]")
 MARKS = frozenset(".,;:?!")  # which stand next to the word before them
 ENDS = frozenset(".?!")
 ORDER = 3  # words that the next one depends on, at most
+READ = 1000  # letters at the end of a prompt that those words are looked for in
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class WordModel:
     def continue_text(self, prompt, params):
         """Yield pieces of text, as soon as there is one, up to the end of a sentence or `max_tokens` pieces."""
         dice = random.Random(params.seed or None)
-        before = [word.lower() for word in WORD.findall(prompt)] or ["."]
+        before = [word.lower() for word in WORD.findall(prompt[-READ:])] or ["."]
         for number in range(params.max_tokens):
             word = choose(self.find_candidates(before), params, dice)
             yield word if number == 0 or word in MARKS else f" {word}"

@@ -70,9 +70,9 @@ class VideoClassifier(ModelRunner):
             except ValueError as error:  # this input fails, the others are answered
                 fail(output, error)
             else:
-                for frame, values in scored:
-                    self.add_frame(output, frame, values, settings)
-                self.add_concepts(output.data, np.mean([values for _, values in scored], axis=0), settings)
+                for frame in scored:
+                    self.add_frame(output, *frame, settings)
+                self.add_concepts(output.data, np.mean([values for *_, values in scored], axis=0), settings)
             outputs.append(output)
         return service_pb2.MultiOutputResponse(outputs=outputs)
 
@@ -92,9 +92,9 @@ class VideoClassifier(ModelRunner):
     def list_pieces(self, data, settings):
         """An output for each frame, or the one that says why there is none."""
         try:
-            for frame, values in self.score_frames(data, settings):
+            for frame in self.score_frames(data, settings):
                 output = resources_pb2.Output()
-                self.add_frame(output, frame, values, settings)
+                self.add_frame(output, *frame, settings)
                 yield output
         except ValueError as error:
             output = resources_pb2.Output()
@@ -102,17 +102,18 @@ class VideoClassifier(ModelRunner):
             yield output
 
     def score_frames(self, data, settings):
-        """Each frame of an input with its values. Only one batch of frames is in memory at a time."""
+        """The number, time and values of each frame of an input. Only one batch of pictures is in memory at a time."""
         frames = read_frames(data, settings.sample_ms or SAMPLE_MS)
         before = None
         while batch := list(islice(frames, BATCH)):
-            yield from zip(batch, self.model.score([frame.image for frame in batch], before), strict=True)
+            scores = self.model.score([frame.image for frame in batch], before)
+            yield from ((frame.number, frame.time_ms, values) for frame, values in zip(batch, scores, strict=True))
             before = batch[-1].image
 
-    def add_frame(self, output, frame, values, settings):
+    def add_frame(self, output, number, time_ms, values, settings):
         """Put a frame with its concepts into an output."""
         added = output.data.frames.add()
-        added.frame_info.index, added.frame_info.time = frame.number, frame.time_ms
+        added.frame_info.index, added.frame_info.time = number, time_ms
         self.add_concepts(added.data, values, settings)
         output.status.code = status_code_pb2.SUCCESS
 
