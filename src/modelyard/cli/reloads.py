@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import click
 
+from modelyard.errors import ModelyardError
 from modelyard.wire.reload import FAILED, KEPT, RESTART, Reloaded
 
 SHOWN = 4
@@ -26,6 +27,12 @@ def describe_reload(paths: Iterable[str], told: Reloaded, elapsed_s: float) -> s
         case _:
             code = sorted(one for one in paths if one.endswith(".py"))
             return f"nothing to reload: the model does not use what changed in {_list_some(code)}" if code else ""
+
+
+def describe_failure(error: ModelyardError, state: str) -> str:
+    """A new start that failed, and what is going on nevertheless."""
+    lines = [click.style(f"not loaded: {error.message}", fg="red"), *error.details.splitlines(), error.hint, state]
+    return "\n  ".join(line for line in lines if line)
 
 
 def _list_some(names: Iterable[str]) -> str:

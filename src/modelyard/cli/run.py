@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,9 @@ Tell = Callable[[str], None]
 @click.option("--save", "save_dir", type=click.Path(path_type=Path), metavar="DIR", help="For drawn boxes and media.")
 @click.option("--timeout", "timeout_s", default=TIMEOUT_S, show_default=True, help="Seconds the model may say nothing.")
 @click.option("--quiet", "-q", "is_quiet", is_flag=True, help="Leave out what the build and the model print.")
+@click.option("--serve", "is_serving", is_flag=True, help="Keep the model up behind the doors of the server.")
+@click.option("--port", type=click.IntRange(0, 65535), help="For --serve.  [default: 8080, or a free one; 0: free]")
+@click.option("--watch", "is_watching", is_flag=True, help="Take edits as they are saved; weights stay where they may.")
 @json_option
 def command(
     folder: Path,
@@ -48,15 +52,21 @@ def command(
     files: Many,
     save_dir: Path | None,
     timeout_s: float,
+    port: int | None,
     *,
     is_in_place: bool,
     is_quiet: bool,
+    is_serving: bool,
+    is_watching: bool,
     as_json: bool,
 ) -> None:
     """Test a model folder: install its environment, fetch its checkpoint, load it, and send one request to each method.
 
     Without an input of your own a small sample is sent that fits the model's type. What comes back is checked against
     what the model's type and its concepts promise.
+
+    With --serve nothing is sent: gRPC, REST and the published clients reach the model until Ctrl-C. With --watch a
+    saved edit is taken at once, and without --serve the requests are sent again.
     """
     inputs: list[Input] = [
         *(read_input(one) for one in given),
@@ -66,12 +76,38 @@ def command(
         *(read_media("video", one) for one in videos),
         *(make_file_input(one) for one in files),
     ]
+    _check_modes(inputs, port, is_serving=is_serving)
     with _watch(is_quiet=is_quiet or as_json) as (tell, progress):
-        options = Options(inputs=inputs, timeout_s=timeout_s, is_in_place=is_in_place, on_download=progress)
+        options = Options(
+            inputs=inputs,
+            timeout_s=timeout_s,
+            is_in_place=is_in_place,
+            takes_edits=is_watching,
+            on_download=progress,
+        )
+        if is_serving:
+            # The server, which a test run does without.
+            from modelyard.cli.serving import Serving, serve
+
+            serve(folder, Serving(session=options, port=port, is_watching=is_watching, tell=tell, as_json=as_json))
+            return
+        if is_watching:
+            # The watcher, as above.
+            from modelyard.cli.watching import watch
+
+            watch(folder, options, tell, partial(show_report, save_dir=save_dir, as_json=as_json))
+            return
         report = run_folder(folder, options, tell_build=tell, tell_line=tell)
     show_report(report, save_dir, as_json=as_json)
     if report.error:
         raise report.error
+
+
+def _check_modes(inputs: list[Input], port: int | None, *, is_serving: bool) -> None:
+    if is_serving and inputs:
+        raise click.UsageError("--serve sends nothing: leave the inputs out, and send them with modelyard predict")
+    if port is not None and not is_serving:
+        raise click.UsageError("--port is for --serve")
 
 
 @contextmanager

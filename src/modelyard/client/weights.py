@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,10 +30,13 @@ class Sending:
     """For the server, where it is to fetch and config.yaml has no token."""
 
 
-def prepare_weights(folder: Path, config: FolderConfig, tell: Tell, progress: Progress | None = None) -> Sending:
+def prepare_weights(
+    folder: Path, config: FolderConfig, tell: Tell, progress: Progress | None = None, *, is_sent: bool = False
+) -> Sending:
     """Decide by `checkpoints.when`: `upload` fetches here and sends; otherwise the server fetches before it builds.
 
-    Without a `when`, files of the author's own in 1/checkpoints are sent, and the server then fetches nothing.
+    Without a `when`, files of the author's own in 1/checkpoints are sent, and the server then fetches nothing. With
+    `is_sent` it is as with `when: upload`, whatever the config says.
 
     Raises:
         CheckpointsFailed: `when` is `upload`, and the checkpoint cannot be fetched or put into the folder.
@@ -40,7 +44,7 @@ def prepare_weights(folder: Path, config: FolderConfig, tell: Tell, progress: Pr
     info = config.checkpoints
     if info is None:
         return Sending()
-    if info.when == "upload":
+    if is_sent or info.when == "upload":
         return Sending(checkpoint=fetch_checkpoint(folder, info, tell, progress))
     weights = frozenset(name for path in list_files(folder) if is_weight(name := path.as_posix()))
     own = weights - list_placed(folder)
@@ -53,11 +57,22 @@ def prepare_weights(folder: Path, config: FolderConfig, tell: Tell, progress: Pr
     return Sending(without=weights, hub_token=choose_token(info, os.environ))
 
 
-def fetch_checkpoint(folder: Path, info: CheckpointsInfo, tell: Tell, progress: Progress | None = None) -> Checkpoint:
-    """Fetch a checkpoint into this user's cache, and put it at 1/checkpoints. Raises CheckpointsFailed."""
+def fetch_checkpoint(
+    folder: Path,
+    info: CheckpointsInfo,
+    tell: Tell,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Checkpoint:
+    """Fetch a checkpoint into this user's cache, and put it at 1/checkpoints.
+
+    Raises CheckpointsFailed; Cancelled where `stop` was set from another thread.
+    """
     cache = default_cache_dir()
     depot = Depot(cache / "depot")
     token = choose_token(info, os.environ)
-    checkpoint = Checkpoints(depot, cache / "checkpoints").fetch(info, token=token, log=tell, progress=progress)
+    checkpoint = Checkpoints(depot, cache / "checkpoints").fetch(
+        info, token=token, log=tell, progress=progress, stop=stop
+    )
     place(depot, checkpoint, folder, tell)
     return checkpoint

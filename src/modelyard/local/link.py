@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from modelyard.errors import DeadlineExceeded, InternalError, ModelyardError, WorkerCrashed
 from modelyard.wire.frames import (
@@ -23,6 +23,7 @@ from modelyard.wire.frames import (
     encode_parts,
 )
 from modelyard.wire.handshake import FAILED, READY, Hello, State
+from modelyard.wire.reload import Reloaded, encode_paths
 from modelyard.wire.worker_errors import decode_error
 
 
@@ -66,6 +67,12 @@ class LocalLink:
         if method == "stream":
             self._send(encode_parts(Kind.REQUEST, self._last_id, b"", LAST | EMPTY))
         return self._read_answers(self._last_id, is_one=method == "predict")
+
+    def reload(self, paths: Iterable[str]) -> Reloaded:
+        """Have a worker that takes edits look at the files that changed. Blocks until it did."""
+        self._last_id += 1
+        self._send(encode_parts(Kind.RELOAD, self._last_id, encode_paths(paths)))
+        return Reloaded.decode(next(self._read_answers(self._last_id, is_one=True)))
 
     def stop(self) -> None:
         """Ask the worker to leave."""

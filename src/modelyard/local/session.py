@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ class Options:
     """How long the model may say nothing."""
     is_in_place: bool = False
     """Run in the Python that runs Modelyard, without an environment of its own."""
+    takes_edits: bool = False
+    """May the session's worker be asked to reload?"""
     on_download: Progress | None = field(default=None, repr=False)
     """Told of a checkpoint's bytes as they come."""
 
@@ -85,22 +88,25 @@ class Session:
         return self.prepared.config
 
 
-def prepare(folder: Path, options: Options, tell: Tell) -> Prepared:
+def prepare(folder: Path, options: Options, tell: Tell, stop: threading.Event | None = None) -> Prepared:
     """Check a folder, install its environment and fetch its checkpoint; what is there already is not made again.
+
+    Set from another thread, `stop` ends it.
 
     Raises:
         InvalidConfig, InvalidFolder: the folder cannot be built; all problems at once.
         BuildFailed: its requirements cannot be installed.
         CheckpointsFailed: its checkpoint cannot be had, or has no labels although the model's type needs them.
+        Cancelled: `stop` was set.
     """
     checked = check_folder(folder)
     began = time.monotonic()
-    python, python_version, is_new, unmet = _find_python(folder, checked, options, tell)
+    python, python_version, is_new, unmet = _find_python(folder, checked, options, tell, stop)
     environment_s = time.monotonic() - began
     began = time.monotonic()
     checkpoint = None
     if checked.config.checkpoints is not None:
-        checkpoint = fetch_checkpoint(folder, checked.config.checkpoints, tell, options.on_download)
+        checkpoint = fetch_checkpoint(folder, checked.config.checkpoints, tell, options.on_download, stop)
     return Prepared(
         folder=folder,
         config=_complete_concepts(folder, checked.config),
@@ -148,6 +154,7 @@ def start_session(prepared: Prepared, options: Options, tell_line: Tell) -> Iter
         threads=max(prepared.config.num_threads, 1),
         timeout_s=options.timeout_s,
         log=tell_line,
+        takes_edits=options.takes_edits,
     ) as worker:
         methods = _wait_loaded(worker)
         yield Session(
@@ -160,7 +167,7 @@ def start_session(prepared: Prepared, options: Options, tell_line: Tell) -> Iter
 
 
 def _find_python(
-    folder: Path, checked: CheckedFolder, options: Options, tell: Tell
+    folder: Path, checked: CheckedFolder, options: Options, tell: Tell, stop: threading.Event | None
 ) -> tuple[Path, str, bool, tuple[str, ...]]:
     """The interpreter, its version, whether its environment is new, and what the author should know of it."""
     text = (folder / "requirements.txt").read_text(encoding="utf-8-sig")
@@ -168,9 +175,9 @@ def _find_python(
         version = ".".join(map(str, sys.version_info[:3]))
         return Path(sys.executable), version, False, find_unmet(text, checked.config.python_version)
     environments = Environments(options.cache / "environments")
-    lock = environments.lock(text, checked.config.python_version, tell)
+    lock = environments.lock(text, checked.config.python_version, tell, stop=stop)
     is_new = environments.get(lock.digest) is None
-    return environments.install(lock, tell).python, lock.python_version, is_new, ()
+    return environments.install(lock, tell, stop=stop).python, lock.python_version, is_new, ()
 
 
 def _complete_concepts(folder: Path, config: FolderConfig) -> FolderConfig:

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -40,7 +40,15 @@ class LocalWorker:
 
 @contextmanager
 def start_worker(
-    *, python: Path, runtime: Path, folder: Path, bytecode: Path, threads: int, timeout_s: float, log: Log
+    *,
+    python: Path,
+    runtime: Path,
+    folder: Path,
+    bytecode: Path,
+    threads: int,
+    timeout_s: float,
+    log: Log,
+    takes_edits: bool = False,
 ) -> Iterator[LocalWorker]:
     """Start a worker and connect to it; at the end it, and what it started, are gone.
 
@@ -52,6 +60,7 @@ def start_worker(
         threads: How many requests it takes at once.
         timeout_s: How long it may say nothing, in seconds.
         log: Takes each line that it prints.
+        takes_edits: Can it be asked to reload?
 
     Raises:
         WorkerCrashed: It ended; the details have its last lines.
@@ -68,12 +77,9 @@ def start_worker(
                 threads=threads,
                 replica_id=REPLICA,
             )
-            with _run_process(_keep_bytecode(launch, bytecode), log) as (process, token, tail):
+            launch = launch.for_author(bytecode=bytecode, takes_edits=takes_edits)
+            with _run_process(launch, log) as (process, token, tail):
                 yield from _connect(listener, process, token, tail, timeout_s)
-
-
-def _keep_bytecode(launch: Launch, place: Path) -> Launch:
-    return replace(launch, env=launch.env | {"PYTHONPYCACHEPREFIX": str(place)})
 
 
 def _listen(listener: socket.socket, path: Path) -> None:

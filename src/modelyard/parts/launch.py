@@ -8,13 +8,15 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelyard.errors import InternalError
 
 ROOMS = ("__init__.py", "py.typed", "errors.py", "data", "sdk", "wire", "worker")
 """What of `modelyard` travels into a model's environment."""
+STAY_HOME = frozenset({"runners/models/model_run_locally.py", "runners/models/model_upload.py", "runners/server.py"})
+"""Commands for the author's shell: they need the rooms that stay here. In a worker a published SDK may have its own."""
 ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": "268435456",
     "MALLOC_TRIM_THRESHOLD_": "536870912",
@@ -38,6 +40,15 @@ class Launch:
     env: dict[str, str]
     """All of its variables: none is inherited."""
     cwd: Path
+
+    def for_author(self, *, bytecode: Path, takes_edits: bool) -> Launch:
+        """The same in an author's own folder, which stays as it is: what Python compiles is kept at `bytecode`. Edits
+        are taken where asked for."""
+        return replace(
+            self,
+            argv=[*self.argv, *(["--watch"] if takes_edits else [])],
+            env=self.env | {"PYTHONPYCACHEPREFIX": str(bytecode)},
+        )
 
 
 def stage_runtime(root: Path) -> Path:
@@ -131,7 +142,9 @@ def _list_sources() -> Iterator[tuple[str, Path]]:
             yield f"modelyard/{path.relative_to(_PACKAGE).as_posix()}", path
     compat = _find_compat()
     for path in _list_package(compat):
-        yield f"clarifai/{path.relative_to(compat).as_posix()}", path
+        name = path.relative_to(compat).as_posix()
+        if name not in STAY_HOME:
+            yield f"clarifai/{name}", path
 
 
 def _list_package(folder: Path) -> Iterator[Path]:

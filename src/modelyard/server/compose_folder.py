@@ -252,8 +252,8 @@ class _Launcher:
     """Starts workers that keep their bytecode elsewhere and, where asked to, take edits."""
 
     def __init__(self, bytecode: Path, *, is_watching: bool) -> None:
-        self._env = {"PYTHONPYCACHEPREFIX": str(bytecode)}
-        self._options = ["--watch"] if is_watching else []
+        self._bytecode = bytecode
+        self._is_watching = is_watching
 
     def __call__(
         self, *, python: Path, runtime: Path, folder: Path, socket: Path, threads: int, replica_id: str
@@ -261,7 +261,7 @@ class _Launcher:
         launch = make_launch(
             python=python, runtime=runtime, folder=folder, socket=socket, threads=threads, replica_id=replica_id
         )
-        return replace(launch, argv=[*launch.argv, *self._options], env=launch.env | self._env)
+        return launch.for_author(bytecode=self._bytecode, takes_edits=self._is_watching)
 
 
 async def _open_port(settings: FolderSettings, v2: ObservedV2, stop: asyncio.Event) -> tuple[H2CornCarrier, str]:

@@ -10,6 +10,8 @@ from modelyard.errors import InternalError
 from modelyard.wire.handshake import MAX_DETAILS_CHARS, MAX_MESSAGE_CHARS, METHODS
 
 SAME, KEPT, RESTART, FAILED = "same", "kept", "restart", "failed"
+START_FILES = frozenset({"config.yaml", "requirements.txt"})
+"""What decides how a worker is started, and in which environment: no worker takes an edit of these."""
 OUTCOMES = (SAME, KEPT, RESTART, FAILED)
 
 

@@ -25,10 +25,8 @@ from modelyard.server.control.keeper import BACK_OFF_S, SLOTS_PER_THREAD
 from modelyard.server.records import ModelKey
 from modelyard.server.routing.router import Router
 from modelyard.wire.messages import ModelVersion
-from modelyard.wire.reload import FAILED, RESTART, Reloaded, encode_paths
+from modelyard.wire.reload import FAILED, RESTART, START_FILES, Reloaded, encode_paths
 
-NEW_WORKER_FILES = frozenset({"config.yaml", "requirements.txt"})
-"""What decides how the worker is started, and in which environment."""
 RELOAD_S = 30.0
 """How long a worker may think about an edit."""
 
@@ -171,7 +169,7 @@ class FolderHost:
         active = self._active
         if active is None:
             return Reloaded(outcome=RESTART, message="no worker runs")
-        if decisive := sorted(paths & NEW_WORKER_FILES):
+        if decisive := sorted(paths & START_FILES):
             return Reloaded(outcome=RESTART, message=f"{' and '.join(decisive)} changed")
         try:
             async with asyncio.timeout(RELOAD_S):
