@@ -20,11 +20,22 @@ from modelyard.client.upload import Observer, upload_folder
 @click.option("--model-id", default="", help="Instead of model.id of config.yaml.")
 @click.option("--app-id", default="", help="Instead of model.app_id; 'main' where neither is given.")
 @click.option("--user-id", default="", help="Instead of model.user_id; the token's user where neither is given.")
+@click.option(
+    "--send-checkpoints", is_flag=True, help="Fetch the checkpoint here and send it, whatever its `when` says."
+)
 @click.option("--no-wait", is_flag=True, help="Return when the upload is accepted, before it is built.")
 @click.option("--quiet", "-q", is_flag=True, help="Leave out the build log.")
 @json_option
 def command(
-    folder: Path, model_id: str, app_id: str, user_id: str, *, no_wait: bool, quiet: bool, as_json: bool
+    folder: Path,
+    model_id: str,
+    app_id: str,
+    user_id: str,
+    *,
+    send_checkpoints: bool,
+    no_wait: bool,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Upload a model folder as a new version, and wait until it serves.
 
@@ -33,7 +44,14 @@ def command(
     began = time.monotonic()
     asked = ModelName(model_id=model_id, app_id=app_id, user_id=user_id)
     with connect() as transport, _observe(is_quiet=quiet or as_json) as observer:
-        name, version = upload_folder(transport, folder, asked=asked, observer=observer, is_waiting=not no_wait)
+        name, version = upload_folder(
+            transport,
+            folder,
+            asked=asked,
+            observer=observer,
+            is_waiting=not no_wait,
+            sends_checkpoints=send_checkpoints,
+        )
     if as_json:
         print_json({"model": str(name), "version_id": name.version, "version": as_dict(version) if version else None})
         return
@@ -65,6 +83,8 @@ def _watch() -> Iterator[Observer]:
     from rich.markup import escape
     from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from modelyard.cli.progress import DownloadBar
+
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -77,5 +97,6 @@ def _watch() -> Iterator[Observer]:
         yield Observer(
             on_warning=lambda line: console.print(f"[yellow]warning:[/] {escape(line)}"),
             on_progress=tell_progress,
+            on_download=DownloadBar(progress).advance,
             on_line=lambda line: console.print(f"  [dim]{escape(line)}[/]", highlight=False),
         )

@@ -60,7 +60,13 @@ def choose_name(checked: CheckedFolder, asked: ModelName) -> ModelName:
 
 
 def upload_folder(
-    transport: Transport, folder: Path, *, asked: ModelName, observer: Observer, is_waiting: bool = True
+    transport: Transport,
+    folder: Path,
+    *,
+    asked: ModelName,
+    observer: Observer,
+    is_waiting: bool = True,
+    sends_checkpoints: bool = False,
 ) -> tuple[ModelName, ModelVersion | None]:
     """Upload a folder as a new version of its model, which is created where it does not exist.
 
@@ -70,6 +76,7 @@ def upload_folder(
         asked: Ids that win over those of config.yaml; empty ones do not.
         observer: Told of warnings, progress and the build log.
         is_waiting: Wait for the build.
+        sends_checkpoints: Fetch the checkpoint here and send it, whatever its `when` says.
 
     Returns:
         The model's name with the new version's id, and the version once it serves (None if not waited for).
@@ -84,7 +91,7 @@ def upload_folder(
         observer.on_warning(warning)
     name = choose_name(checked, asked)
     Models(transport).ensure(name, checked.config.model.model_type_id)
-    sending = prepare_weights(folder, checked.config, observer.on_line, observer.on_download)
+    sending = prepare_weights(folder, checked.config, observer.on_line, observer.on_download, is_sent=sends_checkpoints)
     with tempfile.TemporaryDirectory(prefix="modelyard-upload-") as scratch:
         archive = Path(scratch) / "folder.tar.gz"
         pack_folder(folder, archive, without=sending.without)

@@ -7,16 +7,24 @@ from pkgutil import extend_path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from clarifai.runners.models.model_builder import ModelBuilder
     from clarifai.runners.models.model_class import ModelClass
     from clarifai.runners.models.model_runner import ModelRunner
 
-__all__ = ["ModelClass", "ModelRunner"]
+__all__ = ["ModelBuilder", "ModelClass", "ModelRunner"]
 __path__ = extend_path(__path__, __name__)
 
-_HOMES = {"ModelClass": "clarifai.runners.models.model_class", "ModelRunner": "clarifai.runners.models.model_runner"}
+_HOMES = {
+    "ModelBuilder": "clarifai.runners.models.model_builder",
+    "ModelClass": "clarifai.runners.models.model_class",
+    "ModelRunner": "clarifai.runners.models.model_runner",
+}
 
 
 def __getattr__(name: str) -> object:
+    # Needed by this alone: importing the package costs nothing.
+    from modelyard.sdk.published import load_published
+
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return load_published(__name__, name)
     return getattr(import_module(_HOMES[name]), name)
