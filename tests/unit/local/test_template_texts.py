@@ -188,3 +188,16 @@ def test_a_wrong_chat_fails_alone(text: str, told: str, load: Any) -> None:
 def test_json_that_is_no_request_is_what_the_user_says(text: str, load: Any) -> None:
     (answer,) = read(load("openai").predict(ask(text)))
     assert not answer.startswith("{")
+
+
+def test_a_fault_of_the_model_is_not_told_as_the_callers(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load("openai")
+
+    def reply(*_: Any) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(model.model, "reply", reply)
+    with pytest.raises(ValueError, match="a bug"):
+        model.predict(ask("hello"))
+    with pytest.raises(ValueError, match="a bug"):
+        list(model.generate(ask("hello")))

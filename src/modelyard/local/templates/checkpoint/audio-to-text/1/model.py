@@ -25,6 +25,10 @@ LONGEST_S, SHORTEST_S = 28, 20  # of a part: it ends at the quietest moment betw
 QUIET_S = 0.1  # how long a moment is
 
 
+class InputError(Exception):
+    """What was sent cannot be used; the text says why. Whatever else is raised is a fault of this code."""
+
+
 class AudioToText(ModelRunner):
     """Reads recordings, asks the model for batches of their parts, and answers texts."""
 
@@ -41,7 +45,7 @@ class AudioToText(ModelRunner):
         for number, one in enumerate(request.inputs):
             try:
                 parts += [(number, part) for part in self.read_parts(one.data)]
-            except ValueError as error:  # this input fails, the others are answered
+            except InputError as error:  # this input fails, the others are answered
                 outputs[number] = make_failure(error)
         texts = self.transcribe([part for _, part in parts], read_settings(request))
         for (number, _), text in zip(parts, texts, strict=True):
@@ -67,7 +71,7 @@ class AudioToText(ModelRunner):
             for number, part in enumerate(self.read_parts(data)):
                 (text,) = self.transcribe([part], settings)
                 yield make_output(f" {text}" if number and text else text)
-        except ValueError as error:
+        except InputError as error:
             yield make_failure(error)
 
     def read_parts(self, data):
@@ -104,20 +108,20 @@ def read_samples(data, rate):
     A recording that came as a URL has been fetched: its bytes are here, too.
     """
     if not data.audio.base64:
-        raise ValueError("the input has no audio")
+        raise InputError("the input has no audio")
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
     pieces = []
     try:
         with av.open(io.BytesIO(data.audio.base64)) as file:
             if not file.streams.audio:
-                raise ValueError("the file has no sound")
+                raise InputError("the file has no sound")
             for frame in file.decode(audio=0):
                 pieces += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
         pieces += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
     except av.error.FFmpegError as error:
-        raise ValueError(f"the audio cannot be read: {error.strerror}") from error
+        raise InputError(f"the audio cannot be read: {error.strerror}") from error
     if not pieces:
-        raise ValueError("the audio is empty")
+        raise InputError("the audio is empty")
     return np.concatenate(pieces)
 
 

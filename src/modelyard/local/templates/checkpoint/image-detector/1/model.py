@@ -21,6 +21,10 @@ BATCH = 8  # images that the model is given at once
 MIN_VALUE = 0.5  # how sure the model has to be of a thing, where the caller does not say
 
 
+class InputError(Exception):
+    """What was sent cannot be used; the text says why. Whatever else is raised is a fault of this code."""
+
+
 class ImageDetector(ModelRunner):
     """Reads images, asks the model for batches of them, and answers regions."""
 
@@ -35,7 +39,7 @@ class ImageDetector(ModelRunner):
         for number, one in enumerate(request.inputs):
             try:
                 images[number] = read_image(one.data)
-            except ValueError as error:  # this input fails, the others are answered
+            except InputError as error:  # this input fails, the others are answered
                 fail(outputs[number], error)
         min_value = request.model.model_version.output_info.output_config.min_value or MIN_VALUE
         for number, found in zip(images, self.find(list(images.values()), min_value), strict=True):
@@ -76,14 +80,14 @@ def list_batches(images):
 def read_image(data):
     """The image of an input as RGB, upright. One that came as a URL has been fetched: its bytes are here, too."""
     if not data.image.base64:
-        raise ValueError("the input has no image")
+        raise InputError("the input has no image")
     try:
         with Image.open(io.BytesIO(data.image.base64)) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
     except UnidentifiedImageError:
-        raise ValueError("the image is of no format that Pillow reads") from None
+        raise InputError("the image is of no format that Pillow reads") from None
     except Exception as error:  # of many kinds: Pillow's readers raise what they run into
-        raise ValueError(f"the image cannot be read: {error}") from error
+        raise InputError(f"the image cannot be read: {error}") from error
 
 
 def fail(output, error):

@@ -18,6 +18,10 @@ DTYPE = "auto" if DEVICE == "cuda" else torch.float32  # CPUs are slow with the 
 BATCH = 32  # texts that the model is given at once
 
 
+class InputError(Exception):
+    """What was sent cannot be used; the text says why. Whatever else is raised is a fault of this code."""
+
+
 class TextClassifier(ModelRunner):
     """Reads texts, asks the model for batches of them, and answers concepts."""
 
@@ -33,7 +37,7 @@ class TextClassifier(ModelRunner):
         for number, one in enumerate(request.inputs):
             try:
                 texts[number] = read_text(one.data)
-            except ValueError as error:  # this input fails, the others are answered
+            except InputError as error:  # this input fails, the others are answered
                 fail(outputs[number], error)
         settings = request.model.model_version.output_info.output_config
         for number, values in zip(texts, self.score(list(texts.values())), strict=True):
@@ -62,7 +66,7 @@ class TextClassifier(ModelRunner):
 def read_text(data):
     """The text of an input. A text that came as a URL has been fetched: it is here, too."""
     if not data.text.raw.strip():
-        raise ValueError("the input has no text")
+        raise InputError("the input has no text")
     return data.text.raw
 
 

@@ -19,6 +19,10 @@ DTYPE = "auto" if DEVICE == "cuda" else torch.float32  # CPUs are slow with the 
 BATCH = 32  # texts that the model is given at once
 
 
+class InputError(Exception):
+    """What was sent cannot be used; the text says why. Whatever else is raised is a fault of this code."""
+
+
 class TextEmbedder(ModelRunner):
     """Reads texts, asks the model for batches of them, and answers embeddings of length 1."""
 
@@ -33,7 +37,7 @@ class TextEmbedder(ModelRunner):
         for number, one in enumerate(request.inputs):
             try:
                 texts[number] = read_text(one.data)
-            except ValueError as error:  # this input fails, the others are answered
+            except InputError as error:  # this input fails, the others are answered
                 fail(outputs[number], error)
         for number, vector in zip(texts, self.embed(list(texts.values())), strict=True):
             outputs[number].data.embeddings.add(vector=vector, num_dimensions=len(vector))
@@ -78,7 +82,7 @@ def take_last(tokens, mask):
 def read_text(data):
     """The text of an input. A text that came as a URL has been fetched: it is here, too."""
     if not data.text.raw.strip():
-        raise ValueError("the input has no text")
+        raise InputError("the input has no text")
     return data.text.raw
 
 

@@ -19,6 +19,10 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 DTYPE = "auto" if DEVICE == "cuda" else torch.float32  # CPUs are slow with the halves that checkpoints are kept in
 
 
+class InputError(Exception):
+    """What was sent cannot be used; the text says why. Whatever else is raised is a fault of this code."""
+
+
 @dataclass(frozen=True)
 class Params:
     """What a caller may set, with what holds where they do not: `modelyard predict ... --param temperature=0.2`."""
@@ -29,11 +33,11 @@ class Params:
 
     def __post_init__(self):
         if self.max_tokens < 1:
-            raise ValueError(f"max_tokens is {self.max_tokens}; it has to be 1 or more")
+            raise InputError(f"max_tokens is {self.max_tokens}; it has to be 1 or more")
         if not 0 <= self.temperature <= 2:
-            raise ValueError(f"temperature is {self.temperature:g}; it has to be 0 to 2")
+            raise InputError(f"temperature is {self.temperature:g}; it has to be 0 to 2")
         if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p is {self.top_p:g}; it has to be above 0 and at most 1")
+            raise InputError(f"top_p is {self.top_p:g}; it has to be above 0 and at most 1")
 
     def for_generate(self):
         """In the words of transformers."""
@@ -69,13 +73,13 @@ class TextToText(ModelRunner):
         prompts = {}
         try:
             params = read_params(request)
-        except ValueError as error:  # of the whole request
+        except InputError as error:  # of the whole request
             yield service_pb2.MultiOutputResponse(outputs=[make_failure(error) for _ in outputs])
             return
         for number, one in enumerate(request.inputs):
             try:
                 prompts[number] = self.read_prompt(one.data)
-            except ValueError as error:  # this input fails, the others are answered
+            except InputError as error:  # this input fails, the others are answered
                 outputs[number] = make_failure(error)
         if len(prompts) < len(outputs):
             yield service_pb2.MultiOutputResponse(outputs=outputs)
@@ -105,7 +109,7 @@ class TextToText(ModelRunner):
     def read_prompt(self, data):
         """The tokens of an input: a user's message, or a text to continue."""
         if not data.text.raw:
-            raise ValueError("the input has no text")
+            raise InputError("the input has no text")
         if self.tokenizer.chat_template:
             message = {"role": "user", "content": data.text.raw}
             text = self.tokenizer.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
@@ -113,12 +117,12 @@ class TextToText(ModelRunner):
         else:
             tokens = self.tokenizer(data.text.raw)["input_ids"]
         if len(tokens) >= self.context:
-            raise ValueError(f"the text has {len(tokens)} tokens; the model reads {self.context - 1} at most")
+            raise InputError(f"the text has {len(tokens)} tokens; the model reads {self.context - 1} at most")
         return tokens
 
 
 def read_params(request):
-    """The parameters of a request. Raises ValueError, which says what is allowed."""
+    """The parameters of a request. Raises InputError, which says what is allowed."""
     given = request.model.model_version.output_info.params
     read = {}
     for name, field in Params.__dataclass_fields__.items():
@@ -126,7 +130,7 @@ def read_params(request):
             value, kind = given[name], type(field.default)
             if not isinstance(value, float) or kind(value) != value:  # all numbers of a request are floats
                 what = "whole number" if kind is int else "number"
-                raise ValueError(f"{name} is {value!r}; it has to be a {what}")
+                raise InputError(f"{name} is {value!r}; it has to be a {what}")
             read[name] = kind(value)
     return Params(**read)
 

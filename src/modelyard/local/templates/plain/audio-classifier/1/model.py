@@ -24,6 +24,10 @@ MAX_FLATNESS = 0.2  # 0 is a pure tone, 1 is white noise
 SILENCE, TONE, NOISE = 0, 1, 2  # places in the concepts of config.yaml
 
 
+class InputError(Exception):
+    """What was sent cannot be used; the text says why. Whatever else is raised is a fault of this code."""
+
+
 @dataclass(frozen=True)
 class Sound:
     """A recording: one channel of samples, -1 to 1."""
@@ -63,7 +67,7 @@ class AudioClassifier(ModelRunner):
         for number, one in enumerate(request.inputs):
             try:
                 sounds[number] = read_sound(one.data)
-            except ValueError as error:  # this input fails, the others are answered
+            except InputError as error:  # this input fails, the others are answered
                 fail(outputs[number], error)
         if sounds:
             settings = request.model.model_version.output_info.output_config
@@ -87,24 +91,24 @@ def read_sound(data):
     has been fetched: its bytes are here, too.
     """
     if not data.audio.base64:
-        raise ValueError("the input has no audio")
+        raise InputError("the input has no audio")
     try:
         with wave.open(io.BytesIO(data.audio.base64)) as file:
             rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
             if file.getnframes() > MAX_S * rate:
-                raise ValueError(f"the audio is longer than {MAX_S} s")
+                raise InputError(f"the audio is longer than {MAX_S} s")
             content = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
         why = str(error) or "it ends too early"
-        raise ValueError(f"the audio cannot be read: it has to be a WAV file ({why})") from error
+        raise InputError(f"the audio cannot be read: it has to be a WAV file ({why})") from error
     if width == 1:  # these, and only these, have no sign
         samples = np.frombuffer(content, np.uint8).astype(np.float32) / 128 - 1
     elif width in (2, 4):
         samples = np.frombuffer(content, f"<i{width}").astype(np.float32) / 2.0 ** (8 * width - 1)
     else:
-        raise ValueError(f"the audio has {8 * width} bits a sample; 8, 16 and 32 can be read")
+        raise InputError(f"the audio has {8 * width} bits a sample; 8, 16 and 32 can be read")
     if not len(samples):
-        raise ValueError("the audio is empty")
+        raise InputError("the audio is empty")
     return Sound(samples.reshape(-1, channels).mean(axis=1), rate)
 
 

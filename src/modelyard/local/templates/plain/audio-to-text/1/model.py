@@ -28,6 +28,10 @@ P .--.  Q --.-  R .-.   S ...   T -     U ..-   V ...-  W .--   X -..-  Y -.--  
 LETTERS = dict(zip(CODES[1::2], CODES[::2], strict=True))
 
 
+class InputError(Exception):
+    """What was sent cannot be used; the text says why. Whatever else is raised is a fault of this code."""
+
+
 @dataclass(frozen=True)
 class Sound:
     """A recording: one channel of samples, -1 to 1."""
@@ -78,7 +82,7 @@ class AudioToText(ModelRunner):
         for one in request.inputs:
             try:
                 outputs.append(make_output(list(self.model.transcribe(read_sound(one.data)))))
-            except ValueError as error:  # this input fails, the others are answered
+            except InputError as error:  # this input fails, the others are answered
                 outputs.append(make_failure(error))
         return service_pb2.MultiOutputResponse(outputs=outputs)
 
@@ -102,7 +106,7 @@ class AudioToText(ModelRunner):
                 yield make_output([word], before=" " if number > 1 else "")
             if number == 0:
                 yield make_output([])
-        except ValueError as error:
+        except InputError as error:
             yield make_failure(error)
 
 
@@ -113,22 +117,22 @@ def read_sound(data):
     has been fetched: its bytes are here, too.
     """
     if not data.audio.base64:
-        raise ValueError("the input has no audio")
+        raise InputError("the input has no audio")
     try:
         with wave.open(io.BytesIO(data.audio.base64)) as file:
             rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
             if file.getnframes() > MAX_S * rate:
-                raise ValueError(f"the audio is longer than {MAX_S} s")
+                raise InputError(f"the audio is longer than {MAX_S} s")
             content = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
         why = str(error) or "it ends too early"
-        raise ValueError(f"the audio cannot be read: it has to be a WAV file ({why})") from error
+        raise InputError(f"the audio cannot be read: it has to be a WAV file ({why})") from error
     if width == 1:  # these, and only these, have no sign
         samples = np.frombuffer(content, np.uint8).astype(np.float32) / 128 - 1
     elif width in (2, 4):
         samples = np.frombuffer(content, f"<i{width}").astype(np.float32) / 2.0 ** (8 * width - 1)
     else:
-        raise ValueError(f"the audio has {8 * width} bits a sample; 8, 16 and 32 can be read")
+        raise InputError(f"the audio has {8 * width} bits a sample; 8, 16 and 32 can be read")
     return Sound(samples.reshape(-1, channels).mean(axis=1), rate)
 
 

@@ -19,6 +19,10 @@ CONFIG = Path(__file__).parents[1] / "config.yaml"
 SIDE = 32  # pixels: what an image is resized to
 
 
+class InputError(Exception):
+    """What was sent cannot be used; the text says why. Whatever else is raised is a fault of this code."""
+
+
 class ColourModel:
     """The share of each colour in an image. Put your model here: load it in `__init__`, run it in `score`."""
 
@@ -48,7 +52,7 @@ class ImageClassifier(ModelRunner):
         for number, one in enumerate(request.inputs):
             try:
                 images[number] = read_image(one.data)
-            except ValueError as error:  # this input fails, the others are answered
+            except InputError as error:  # this input fails, the others are answered
                 fail(outputs[number], error)
         if images:
             settings = request.model.model_version.output_info.output_config
@@ -68,14 +72,14 @@ class ImageClassifier(ModelRunner):
 def read_image(data):
     """The image of an input as RGB, upright. One that came as a URL has been fetched: its bytes are here, too."""
     if not data.image.base64:
-        raise ValueError("the input has no image")
+        raise InputError("the input has no image")
     try:
         with Image.open(io.BytesIO(data.image.base64)) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
     except UnidentifiedImageError:
-        raise ValueError("the image is of no format that Pillow reads") from None
+        raise InputError("the image is of no format that Pillow reads") from None
     except Exception as error:  # of many kinds: Pillow's readers raise what they run into
-        raise ValueError(f"the image cannot be read: {error}") from error
+        raise InputError(f"the image cannot be read: {error}") from error
 
 
 def fail(output, error):

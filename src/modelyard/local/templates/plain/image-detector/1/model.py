@@ -22,6 +22,10 @@ MIN_CONTRAST = 24  # of 255
 DARK, LIGHT = 0, 1  # places in the concepts of config.yaml
 
 
+class InputError(Exception):
+    """What was sent cannot be used; the text says why. Whatever else is raised is a fault of this code."""
+
+
 class ContrastModel:
     """Boxes around what stands out. Put your model here: load it in `__init__`, run it in `find`."""
 
@@ -59,7 +63,7 @@ class ImageDetector(ModelRunner):
         for number, one in enumerate(request.inputs):
             try:
                 images[number] = read_image(one.data)
-            except ValueError as error:  # this input fails, the others are answered
+            except InputError as error:  # this input fails, the others are answered
                 fail(outputs[number], error)
         if images:
             min_value = request.model.model_version.output_info.output_config.min_value
@@ -82,14 +86,14 @@ class ImageDetector(ModelRunner):
 def read_image(data):
     """The image of an input as RGB, upright. One that came as a URL has been fetched: its bytes are here, too."""
     if not data.image.base64:
-        raise ValueError("the input has no image")
+        raise InputError("the input has no image")
     try:
         with Image.open(io.BytesIO(data.image.base64)) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
     except UnidentifiedImageError:
-        raise ValueError("the image is of no format that Pillow reads") from None
+        raise InputError("the image is of no format that Pillow reads") from None
     except Exception as error:  # of many kinds: Pillow's readers raise what they run into
-        raise ValueError(f"the image cannot be read: {error}") from error
+        raise InputError(f"the image cannot be read: {error}") from error
 
 
 def fail(output, error):

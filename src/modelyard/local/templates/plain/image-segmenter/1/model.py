@@ -21,6 +21,10 @@ SOFTNESS = 16  # of 255: how far around the threshold a pixel may be either
 MIN_CONTRAST = 24  # of 255: an image with less is background only
 
 
+class InputError(Exception):
+    """What was sent cannot be used; the text says why. Whatever else is raised is a fault of this code."""
+
+
 class ContrastModel:
     """How likely each pixel is background or foreground. Put your model here: load it in `__init__`."""
 
@@ -52,7 +56,7 @@ class ImageSegmenter(ModelRunner):
             try:
                 image = read_image(one.data)
                 self.fill(output, self.model.segment(image), image.size)
-            except ValueError as error:  # this input fails, the others are answered
+            except InputError as error:  # this input fails, the others are answered
                 fail(output, error)
             outputs.append(output)
         return service_pb2.MultiOutputResponse(outputs=outputs)
@@ -72,14 +76,14 @@ class ImageSegmenter(ModelRunner):
 def read_image(data):
     """The image of an input as RGB, upright. One that came as a URL has been fetched: its bytes are here, too."""
     if not data.image.base64:
-        raise ValueError("the input has no image")
+        raise InputError("the input has no image")
     try:
         with Image.open(io.BytesIO(data.image.base64)) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
     except UnidentifiedImageError:
-        raise ValueError("the image is of no format that Pillow reads") from None
+        raise InputError("the image is of no format that Pillow reads") from None
     except Exception as error:  # of many kinds: Pillow's readers raise what they run into
-        raise ValueError(f"the image cannot be read: {error}") from error
+        raise InputError(f"the image cannot be read: {error}") from error
 
 
 def fail(output, error):

@@ -19,6 +19,10 @@ COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown"
 MIN_SHARE = 0.1  # of the image, for a colour to be named
 
 
+class InputError(Exception):
+    """What was sent cannot be used; the text says why. Whatever else is raised is a fault of this code."""
+
+
 class ImageFacts:
     """Says what is asked of an image. Put your model here: load it in `__init__`, run it in `answer`."""
 
@@ -76,7 +80,7 @@ class MultimodalToText(ModelRunner):
             try:
                 question, image = read_input(one.data)
                 outputs.append(make_output("".join(self.model.answer(question, image))))
-            except ValueError as error:  # this input fails, the others are answered
+            except InputError as error:  # this input fails, the others are answered
                 outputs.append(make_failure(error))
         return service_pb2.MultiOutputResponse(outputs=outputs)
 
@@ -98,7 +102,7 @@ class MultimodalToText(ModelRunner):
             question, image = read_input(data)
             for word in self.model.answer(question, image):
                 yield make_output(word)
-        except ValueError as error:
+        except InputError as error:
             yield make_failure(error)
 
 
@@ -106,16 +110,16 @@ def read_input(data):
     """The question, "" where there is none, and the image or None. What came as a URL has been fetched: it is here."""
     question, content = data.text.raw.strip(), data.image.base64
     if not question and not content:
-        raise ValueError("the input has neither a text nor an image")
+        raise InputError("the input has neither a text nor an image")
     if not content:
         return question, None
     try:
         image = Image.open(io.BytesIO(content))
         ImageOps.exif_transpose(image, in_place=True)
     except UnidentifiedImageError:
-        raise ValueError("the image is of no format that Pillow reads") from None
+        raise InputError("the image is of no format that Pillow reads") from None
     except Exception as error:  # of many kinds: Pillow's readers raise what they run into
-        raise ValueError(f"the image cannot be read: {error}") from error
+        raise InputError(f"the image cannot be read: {error}") from error
     return question, image
 
 

@@ -11,6 +11,10 @@ MAX_TOKENS = 1024  # where the caller gives no limit
 RANGES = {"temperature": (0, 2), "top_p": (0, 1), "max_tokens": (1, 2**31), "max_completion_tokens": (1, 2**31)}
 
 
+class InputError(Exception):
+    """What was sent cannot be used; the text says why. Whatever else is raised is a fault of this code."""
+
+
 @dataclass(frozen=True)
 class Chat:
     """What a caller asks: the messages so far, and how to go on."""
@@ -98,7 +102,7 @@ def read_chat(text, params):
         params: The parameters of the request: settings, and the messages so far where the text is plain.
 
     Raises:
-        ValueError: It is not a chat; the message says why, and what is allowed.
+        InputError: It is not a chat; the message says why, and what is allowed.
     """
     body = read_body(text)
     settings = {name: value for name, value in {**to_plain(params), **(body or {})}.items() if value is not None}
@@ -125,40 +129,40 @@ def read_body(text):
 def read_messages(messages):
     """Messages with their text: of `content` in parts, the parts of text are joined."""
     if not isinstance(messages, list) or not messages:
-        raise ValueError("messages is empty or not a list; send at least one message, or a text")
+        raise InputError("messages is empty or not a list; send at least one message, or a text")
     return [read_message(number, message) for number, message in enumerate(messages)]
 
 
 def read_message(number, message):
     where = f"messages[{number}]"
     if not isinstance(message, dict) or message.get("role") not in ROLES:
-        raise ValueError(f"{where} needs a role: {', '.join(ROLES)}")
+        raise InputError(f"{where} needs a role: {', '.join(ROLES)}")
     content = message.get("content") or ""
     if isinstance(content, list):
         others = sorted({str(part.get("type")) for part in content} - {"text"})
         if others:
-            raise ValueError(f"{where} has parts of type {', '.join(others)}; this model reads text")
+            raise InputError(f"{where} has parts of type {', '.join(others)}; this model reads text")
         content = "".join(part["text"] for part in content)
     if not isinstance(content, str):
-        raise ValueError(f"{where}.content has to be a text or a list of parts")
+        raise InputError(f"{where}.content has to be a text or a list of parts")
     return {**message, "content": content}
 
 
 def check_settings(settings):
-    """Raise ValueError for settings that cannot be used; those that are not known are left to the model."""
+    """Raise InputError for settings that cannot be used; those that are not known are left to the model."""
     if settings.get("n", 1) != 1:
-        raise ValueError(f"n is {settings['n']}; this model gives one answer")
+        raise InputError(f"n is {settings['n']}; this model gives one answer")
     for name, (low, high) in RANGES.items():
         value = settings.get(name)
         if value is not None and not (isinstance(value, (int, float)) and low <= value <= high):
-            raise ValueError(f"{name} is {value!r}; it has to be {low} to {high}")
+            raise InputError(f"{name} is {value!r}; it has to be {low} to {high}")
 
 
 def parse_json(text):
     try:
         return json.loads(text)
     except ValueError as error:
-        raise ValueError(f"messages is not JSON: {error}") from None
+        raise InputError(f"messages is not JSON: {error}") from None
 
 
 def to_plain(value):

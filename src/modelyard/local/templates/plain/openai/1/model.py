@@ -15,7 +15,7 @@ import random
 import re
 from itertools import zip_longest
 
-from chat import Reply, read_chat
+from chat import InputError, Reply, read_chat
 from clarifai.runners.models.model_runner import ModelRunner
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2
@@ -72,7 +72,7 @@ class OpenAI(ModelRunner):
             try:
                 reply = self.begin(request, one.data)
                 outputs.append(make_output(reply.whole()))
-            except ValueError as error:  # this input fails, the others are answered
+            except InputError as error:  # this input fails, the others are answered
                 outputs.append(make_failure(error))
         return service_pb2.MultiOutputResponse(outputs=outputs)
 
@@ -99,7 +99,7 @@ class OpenAI(ModelRunner):
         try:
             for chunk in self.begin(request, data).chunks():
                 yield make_output(chunk)
-        except ValueError as error:
+        except InputError as error:
             yield make_failure(error)
 
 

@@ -21,6 +21,10 @@ SIZES = (1, 2, 3)  # letters that are counted together
 READ = 10_000  # letters of a text that are looked at
 
 
+class InputError(Exception):
+    """What was sent cannot be used; the text says why. Whatever else is raised is a fault of this code."""
+
+
 class LetterModel:
     """Naive Bayes over groups of letters. Put your model here: load it in `__init__`, run it in `score`."""
 
@@ -59,7 +63,7 @@ class TextClassifier(ModelRunner):
         for number, one in enumerate(request.inputs):
             try:
                 texts[number] = read_text(one.data)
-            except ValueError as error:  # this input fails, the others are answered
+            except InputError as error:  # this input fails, the others are answered
                 fail(outputs[number], error)
         settings = request.model.model_version.output_info.output_config
         for number, values in zip(texts, self.model.score(list(texts.values())), strict=True):
@@ -84,7 +88,7 @@ def read_examples():
 def read_text(data):
     """The text of an input. A text that came as a URL has been fetched: it is here, too."""
     if not data.text.raw.strip():
-        raise ValueError("the input has no text")
+        raise InputError("the input has no text")
     return data.text.raw
 
 

@@ -17,6 +17,10 @@ SIZES = (3, 4, 5)  # letters that are hashed together, beside whole words
 READ = 10_000  # letters of a text that are looked at
 
 
+class InputError(Exception):
+    """What was sent cannot be used; the text says why. Whatever else is raised is a fault of this code."""
+
+
 class LetterModel:
     """Hashed groups of letters. Put your model here: load it in `__init__`, run it in `embed`."""
 
@@ -44,7 +48,7 @@ class TextEmbedder(ModelRunner):
         for number, one in enumerate(request.inputs):
             try:
                 texts[number] = read_text(one.data)
-            except ValueError as error:  # this input fails, the others are answered
+            except InputError as error:  # this input fails, the others are answered
                 fail(outputs[number], error)
         for number, vector in zip(texts, self.model.embed(list(texts.values())), strict=True):
             outputs[number].data.embeddings.add(vector=vector.tolist(), num_dimensions=len(vector))
@@ -55,7 +59,7 @@ class TextEmbedder(ModelRunner):
 def read_text(data):
     """The text of an input. A text that came as a URL has been fetched: it is here, too."""
     if not data.text.raw.strip():
-        raise ValueError("the input has no text")
+        raise InputError("the input has no text")
     return data.text.raw
 
 

@@ -25,6 +25,10 @@ ORDER = 3  # words that the next one depends on, at most
 READ = 1000  # letters at the end of a prompt that those words are looked for in
 
 
+class InputError(Exception):
+    """What was sent cannot be used; the text says why. Whatever else is raised is a fault of this code."""
+
+
 @dataclass(frozen=True)
 class Params:
     """What a caller may set, with what holds where they do not: `modelyard predict ... --param temperature=0.2`."""
@@ -36,11 +40,11 @@ class Params:
 
     def __post_init__(self):
         if not 1 <= self.max_tokens <= 1000:
-            raise ValueError(f"max_tokens is {self.max_tokens}; it has to be 1 to 1000")
+            raise InputError(f"max_tokens is {self.max_tokens}; it has to be 1 to 1000")
         if not 0 <= self.temperature <= 2:
-            raise ValueError(f"temperature is {self.temperature:g}; it has to be 0 to 2")
+            raise InputError(f"temperature is {self.temperature:g}; it has to be 0 to 2")
         if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p is {self.top_p:g}; it has to be above 0 and at most 1")
+            raise InputError(f"top_p is {self.top_p:g}; it has to be above 0 and at most 1")
 
 
 class WordModel:
@@ -91,7 +95,7 @@ class TextToText(ModelRunner):
         """The next piece for every input, until all have ended; "" for those that ended before."""
         try:
             params = read_params(request)
-        except ValueError as error:
+        except InputError as error:
             yield service_pb2.MultiOutputResponse(outputs=[make_failure(error) for _ in request.inputs])
             return
         started = [self.model.continue_text(one.data.text.raw, params) for one in request.inputs]
@@ -105,7 +109,7 @@ class TextToText(ModelRunner):
 
 
 def read_params(request):
-    """The parameters of a request. Raises ValueError, which says what is allowed."""
+    """The parameters of a request. Raises InputError, which says what is allowed."""
     given = request.model.model_version.output_info.params
     read = {}
     for name, field in Params.__dataclass_fields__.items():
@@ -113,7 +117,7 @@ def read_params(request):
             value, kind = given[name], type(field.default)
             if not isinstance(value, float) or kind(value) != value:  # all numbers of a request are floats
                 what = "whole number" if kind is int else "number"
-                raise ValueError(f"{name} is {value!r}; it has to be a {what}")
+                raise InputError(f"{name} is {value!r}; it has to be a {what}")
             read[name] = kind(value)
     return Params(**read)
 

@@ -26,6 +26,10 @@ STILL_BELOW, CUT_ABOVE = 0.01, 0.2  # mean difference to the frame before, 0 to 
 BATCH = 16  # frames that are given to the model at once
 
 
+class InputError(Exception):
+    """What was sent cannot be used; the text says why. Whatever else is raised is a fault of this code."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """A frame of a video."""
@@ -67,7 +71,7 @@ class VideoClassifier(ModelRunner):
             output = resources_pb2.Output()
             try:
                 scored = list(self.score_frames(one.data, settings))
-            except ValueError as error:  # this input fails, the others are answered
+            except InputError as error:  # this input fails, the others are answered
                 fail(output, error)
             else:
                 for frame in scored:
@@ -96,7 +100,7 @@ class VideoClassifier(ModelRunner):
                 output = resources_pb2.Output()
                 self.add_frame(output, *frame, settings)
                 yield output
-        except ValueError as error:
+        except InputError as error:
             output = resources_pb2.Output()
             fail(output, error)
             yield output
@@ -129,12 +133,12 @@ def read_frames(data, sample_ms):
     """Yield a frame for every `sample_ms` of a video. One that came as a URL has been fetched: its bytes are here."""
     content = data.video.base64 or data.image.base64
     if not content:
-        raise ValueError("the input has neither a video nor an image")
+        raise InputError("the input has neither a video nor an image")
     due_ms = 0
     try:
         with av.open(io.BytesIO(content)) as file:
             if not file.streams.video:
-                raise ValueError("the file has no video")
+                raise InputError("the file has no video")
             number = -1
             for number, image in enumerate(file.decode(video=0)):
                 time_ms = round((image.time or 0) * 1000)
@@ -142,9 +146,9 @@ def read_frames(data, sample_ms):
                     yield Frame(number, time_ms, image)
                     due_ms = time_ms + sample_ms
             if number < 0:
-                raise ValueError("the video has no pictures")
+                raise InputError("the video has no pictures")
     except av.error.FFmpegError as error:
-        raise ValueError(f"the video cannot be read: {error.strerror}") from error
+        raise InputError(f"the video cannot be read: {error.strerror}") from error
 
 
 def step_up(values, threshold):
