@@ -77,7 +77,7 @@ def command(
         *(make_file_input(one) for one in files),
     ]
     _check_modes(inputs, port, is_serving=is_serving)
-    with _watch(is_quiet=is_quiet or as_json) as (tell, progress):
+    with _watch(is_quiet=is_quiet or (as_json and not is_serving)) as (tell, progress):
         options = Options(
             inputs=inputs,
             timeout_s=timeout_s,

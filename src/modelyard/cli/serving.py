@@ -170,12 +170,14 @@ def _describe_request(seen: Seen) -> str:
     name = METHODS.get(seen.method, seen.method)
     times = f"{seen.latency_s * 1000:.1f} ms"
     if name in ("generate", "stream") and seen.first_s is not None and seen.is_fine:
-        times = f"{seen.answers} answers, the first after {seen.first_s * 1000:.1f} ms, the last after {times}"
+        answers = "1 answer" if seen.answers == 1 else f"{seen.answers} answers"
+        times = f"{answers}, the first after {seen.first_s * 1000:.1f} ms, the end after {times}"
     if seen.is_fine:
         return f"{name}  {times}"
     if not seen.status.code:
         return f"{name}  the caller left after {times}"
-    told = " ".join(one for one in (seen.status.description, _first_line(seen.status.details)) if one)
+    details = _first_line(seen.status.details)
+    told = " ".join(one for one in (seen.status.description, details) if one and not one.startswith("Traceback "))
     return click.style(f"{name}  failed after {times}: {name_state(seen.status.code)}: {told}", fg="red")
 
 
