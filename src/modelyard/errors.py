@@ -16,7 +16,8 @@ ModelyardError
 │   ├── NotImplementedByModel the class has no such method
 │   ├── ModelLoadFailed       import or load_model raised
 │   ├── PredictionFailed      predict, generate or stream raised
-│   └── InvalidModelOutput    the method returned what the contract does not allow
+│   ├── InvalidModelOutput    the method returned what the contract does not allow
+│   └── NotConformant         the model does not survive what production sends
 ├── BuildFailed               the environment could not be made
 │   └── CheckpointsFailed     the files of a model hub's repository could not be had or put in place
 ├── Unavailable               try again: ModelDeploying ModelLoading ModelBusy ModelNotDeployed WorkerCrashed
@@ -130,6 +131,10 @@ class PredictionFailed(ModelError):
 
 class InvalidModelOutput(ModelError):
     """The author's method returned something that is not an answer."""
+
+
+class NotConformant(ModelError):
+    """A conformance run found what the model does not survive."""
 
 
 class BuildFailed(ModelyardError):

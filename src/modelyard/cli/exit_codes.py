@@ -9,6 +9,7 @@ OK = 0
 TABLE: tuple[tuple[type[ModelyardError], int, str], ...] = (
     (errors.ModelLoadFailed, 9, "the model did not load: import or load_model raised"),
     (errors.InvalidModelOutput, 10, "an answer breaks what the model's type or its concepts promise"),
+    (errors.NotConformant, 12, "the conformance run found what the model does not survive"),
     (errors.ModelError, 1, "the model failed: it raised, or does not implement the method"),
     (errors.CheckpointsFailed, 7, "the checkpoints could not be downloaded"),
     (

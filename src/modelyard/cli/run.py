@@ -34,6 +34,8 @@ Tell = Callable[[str], None]
 @click.option("--audio", "audios", multiple=True, metavar="FILE", help="A recording instead of the sample; or '-'.")
 @click.option("--video", "videos", multiple=True, metavar="FILE", help="A video; or '-'.")
 @click.option("--file", "files", multiple=True, metavar="FILE", help="Anything; its ending says what it is.")
+@click.option("--strict", "is_strict", is_flag=True, help="Send what production will, and say what it survives.")
+@click.option("--only", "only", multiple=True, metavar="PROBE", help="Of --strict, this probe alone. May be repeated.")
 @click.option("--in-place", "is_in_place", is_flag=True, help="Use this Python, without an environment of its own.")
 @click.option("--save", "save_dir", type=click.Path(path_type=Path), metavar="DIR", help="For drawn boxes and media.")
 @click.option("--timeout", "timeout_s", default=TIMEOUT_S, show_default=True, help="Seconds the model may say nothing.")
@@ -53,7 +55,9 @@ def command(
     save_dir: Path | None,
     timeout_s: float,
     port: int | None,
+    only: Many,
     *,
+    is_strict: bool,
     is_in_place: bool,
     is_quiet: bool,
     is_serving: bool,
@@ -63,7 +67,8 @@ def command(
     """Test a model folder: install its environment, fetch its checkpoint, load it, and send one request to each method.
 
     Without an input of your own a small sample is sent that fits the model's type. What comes back is checked against
-    what the model's type and its concepts promise.
+    what the model's type and its concepts promise. With --strict it also gets what production will send: empty, huge,
+    wrong and broken inputs, callers that leave, eight at once, SIGTERM under load.
 
     With --serve nothing is sent: gRPC, REST and the published clients reach the model until Ctrl-C. With --watch a
     saved edit is taken at once, and without --serve the requests are sent again.
@@ -76,7 +81,7 @@ def command(
         *(read_media("video", one) for one in videos),
         *(make_file_input(one) for one in files),
     ]
-    _check_modes(inputs, port, is_serving=is_serving)
+    _check_modes(inputs, port, only, is_serving=is_serving, is_strict=is_strict)
     with _watch(is_quiet=is_quiet or (as_json and not is_serving)) as (tell, progress):
         options = Options(
             inputs=inputs,
@@ -98,12 +103,21 @@ def command(
             watch(folder, options, tell, partial(show_report, save_dir=save_dir, as_json=as_json))
             return
         report = run_folder(folder, options, tell_build=tell, tell_line=tell)
-    show_report(report, save_dir, as_json=as_json)
-    if report.error:
-        raise report.error
+        show_report(report, save_dir, as_json=as_json and not is_strict)
+        if report.error:
+            raise report.error
+        if is_strict:
+            # Probes make large inputs, and other runs do without.
+            from modelyard.cli.strict import run_strict
+
+            run_strict(report, options, only, tell, as_json=as_json)
 
 
-def _check_modes(inputs: list[Input], port: int | None, *, is_serving: bool) -> None:
+def _check_modes(inputs: list[Input], port: int | None, only: Many, *, is_serving: bool, is_strict: bool) -> None:
+    if is_strict and is_serving:
+        raise click.UsageError("--strict and --serve exclude each other")
+    if only and not is_strict:
+        raise click.UsageError("--only is for --strict")
     if is_serving and inputs:
         raise click.UsageError("--serve sends nothing: leave the inputs out, and send them with modelyard predict")
     if port is not None and not is_serving:

@@ -54,6 +54,7 @@ TABLE: dict[type[ModelyardError], Codes] = {
     errors.ModelLoadFailed: Codes(v2=_S.MODEL_DEPLOYMENT_FAILED, grpc=GRPC_FAILED_PRECONDITION, http=500),
     errors.PredictionFailed: Codes(v2=_S.MODEL_PREDICTION_FAILED, grpc=GRPC_UNKNOWN, http=500),
     errors.InvalidModelOutput: Codes(v2=_S.MODEL_PREDICTION_FAILED, grpc=GRPC_UNKNOWN, http=500),
+    errors.NotConformant: Codes(v2=_S.MODEL_PREDICTION_FAILED, grpc=GRPC_FAILED_PRECONDITION, http=500),
     errors.BuildFailed: Codes(v2=MODEL_BUILDING_FAILED, grpc=GRPC_FAILED_PRECONDITION, http=400),
     errors.CheckpointsFailed: Codes(v2=MODEL_BUILDING_FAILED, grpc=GRPC_FAILED_PRECONDITION, http=400),
     errors.Unavailable: Codes(v2=MODEL_BUSY_PLEASE_RETRY, grpc=GRPC_UNAVAILABLE, http=503),
