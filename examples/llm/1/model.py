@@ -14,10 +14,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, StoppingCriteria
 from transformers.generation.streamers import BaseStreamer
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
+MAX_BATCH = 16  # inputs that are answered at once
 
 
 class LanguageModel(ModelRunner):
-    """The inputs of a request are one batch. `predict` and `generate` look at the same loop in two ways."""
+    """Inputs are answered in batches. `predict` and `generate` look at the same loop in two ways."""
 
     def load_model(self):
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -26,6 +27,8 @@ class LanguageModel(ModelRunner):
         self.tokenizer = AutoTokenizer.from_pretrained(CHECKPOINTS, padding_side="left")
         self.tokenizer.pad_token = self.tokenizer.pad_token or self.tokenizer.eos_token
         self.model = AutoModelForCausalLM.from_pretrained(CHECKPOINTS, dtype=dtype).to(self.device).eval()
+        ends = self.model.generation_config.eos_token_id
+        self.ends = ends if isinstance(ends, list) else [ends]
 
     def predict(self, request):
         """The whole answer to each input, and how many tokens were read and written."""
@@ -65,26 +68,35 @@ class LanguageModel(ModelRunner):
         longest = self.model.config.max_position_embeddings - 1
         if len(prompt) > longest:
             return Reply(error=f"the input has {len(prompt)} tokens; this model reads {longest} at most")
-        return Reply(prompt, self.tokenizer, params["stop"])
+        return Reply(prompt, self.tokenizer, self.ends, params["stop"])
 
     def write(self, replies, params):
         """Yield the next piece of every reply, until all have ended. Closing it stops the network."""
-        writing = [reply for reply in replies if not reply.is_over]
+        writing = [reply for reply in replies if not reply.error]
         if len(writing) < len(replies):
             yield [""] * len(replies)  # the failures, at once
-        if not writing:
-            return
-        steps = Steps(writing)
-        thread = threading.Thread(target=self.run, args=(writing, params, steps), daemon=True)
+        for start in range(0, len(writing), MAX_BATCH):
+            for _ in self.write_batch(writing[start : start + MAX_BATCH], params):
+                pieces = [reply.pop() for reply in replies]
+                if any(pieces):
+                    yield pieces
+        if writing:
+            yield [reply.pop() for reply in replies]
+
+    def write_batch(self, replies, params):
+        """Give the replies their next tokens, and yield after each step."""
+        steps = Steps(replies)
+        thread = threading.Thread(target=self.run, args=(replies, params, steps), daemon=True)
         thread.start()
         try:
             while isinstance(tokens := steps.queue.get(), list):
-                pieces = {id(reply): reply.take(token) for reply, token in zip(writing, tokens, strict=True)}
-                if any(pieces.values()):
-                    yield [pieces.get(id(reply), "") for reply in replies]
+                for reply, token in zip(replies, tokens, strict=True):
+                    reply.take(token)
+                yield
             if isinstance(tokens, Exception):
                 raise tokens
-            yield [reply.finish() for reply in replies]
+            for reply in replies:
+                reply.finish()
         finally:
             steps.is_stopped = True
             thread.join()
@@ -102,6 +114,7 @@ class LanguageModel(ModelRunner):
                     **inputs,
                     **choose_sampling(params),
                     max_new_tokens=min(params["max_tokens"], room),
+                    pad_token_id=self.tokenizer.pad_token_id,
                     streamer=steps,
                     stopping_criteria=[steps],
                 )

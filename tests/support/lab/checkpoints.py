@@ -6,7 +6,7 @@ The files beside the weights have the published names and keys; only sizes diffe
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -149,12 +149,14 @@ def make_whisper(folder: Path) -> None:
     )  # fmt: skip
 
 
-def train_tokenizer(special: list[str], *, size: int) -> Tokenizer:
-    """Byte pairs of a few sentences."""
+def train_tokenizer(special: list[str], *, size: int, alphabet: Sequence[str] = ()) -> Tokenizer:
+    """Byte pairs of a few sentences; other characters only with the alphabet of all bytes."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=special, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=special, initial_alphabet=list(alphabet), show_progress=False
+    )
     tokenizer.train_from_iterator(TEXT, trainer)
     return tokenizer
 

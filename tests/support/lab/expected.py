@@ -1,13 +1,21 @@
-"""What transformers itself says about each of the media and prompts, one at a time: its pipelines and its own calls."""
+"""What transformers itself says about each of the media and prompts, one at a time: its pipelines and its own calls.
+
+And what the example's `Reply` makes of tokens that are parts of characters, which random networks do not write.
+"""
 
 from __future__ import annotations
 
+import sys
+import wave
 from pathlib import Path
 
 import av
+import numpy as np
 import torch
+from checkpoints import train_tokenizer
 from media import FPS
 from PIL import Image, ImageOps
+from tokenizers import pre_tokenizers
 from transformers import (
     AutoImageProcessor,
     AutoModelForCausalLM,
@@ -15,9 +23,12 @@ from transformers import (
     AutoModelForSpeechSeq2Seq,
     AutoProcessor,
     AutoTokenizer,
+    PreTrainedTokenizerFast,
     pipeline,
 )
 
+EXAMPLES = Path(__file__).parents[3] / "examples"
+WORDS = "Grüße, 你好, the keeper 🙂"
 PROMPTS = ["The keeper", "In the morning the boats go out, and then", "He hears the bell"]
 MAX_TOKENS = 24
 SAMPLE_MS = 500
@@ -29,6 +40,7 @@ def expect(checkpoints: Path, media: Path) -> dict[str, object]:
         "image-classifier": expect_concepts(checkpoints / "image-classifier", media),
         "image-detector": expect_boxes(checkpoints / "image-detector", media),
         "llm": expect_texts(checkpoints / "llm"),
+        "pieces": list_pieces(),
         "speech-recognition": expect_words(checkpoints / "speech-recognition", media),
     }
 
@@ -105,11 +117,23 @@ def expect_words(folder: Path, media: Path) -> dict[str, str]:
     }
 
 
-def read_samples(path: Path):
+def list_pieces() -> list[str]:
+    """What comes of each of the tokens of WORDS, most of which are single bytes."""
+    sys.path.insert(0, str(EXAMPLES / "llm" / "1"))
+    from reply import Reply  # of the example
+
+    words = train_tokenizer([], size=300, alphabet=pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words)
+    reply = Reply(tokenizer=tokenizer)
+    pieces = []
+    for token in [*tokenizer(WORDS).input_ids, *tokenizer(WORDS[-1]).input_ids[:-1]]:
+        reply.take(token)
+        pieces.append(reply.pop())
+    reply.finish()
+    return [*pieces, reply.pop()]
+
+
+def read_samples(path: Path) -> np.ndarray:
     """The samples of a mono WAV with 16 bits, read by hand."""
-    import wave
-
-    import numpy as np
-
     with wave.open(str(path)) as file:
         return np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768

@@ -38,6 +38,20 @@ def test_pieces_come_one_by_one_and_are_the_whole_text(llm: Asked, lab: Lab) -> 
     assert ["".join(pieces) for pieces in zip(*answers, strict=True)] == list(expected.values())
 
 
+def test_a_character_of_many_tokens_comes_whole_and_a_part_of_one_never(lab: Lab) -> None:
+    pieces = lab.expected["pieces"]
+    assert "".join(pieces) == "Grüße, 你好, the keeper 🙂"
+    assert {"ü", "ß", "你", "好"} <= set(pieces)
+    assert pieces[-4:] == ["", "", "", ""]  # three of the four bytes of another smile, and the end
+
+
+def test_more_inputs_than_are_answered_at_once(llm: Asked, lab: Lab) -> None:
+    (prompt, expected), *_ = lab.expected["llm"].items()
+    assert list_texts(llm.predict(*[text(prompt)] * 20, params=GREEDY)) == [expected] * 20
+    answers = [list_texts(one) for one in llm.generate(*[text(prompt)] * 20, params=GREEDY)]
+    assert ["".join(pieces) for pieces in zip(*answers, strict=True)] == [expected] * 20
+
+
 def test_stream_answers_each_request_in_turn(llm: Asked, lab: Lab) -> None:
     expected = lab.expected["llm"]
     requests = [llm.request(text(prompt), params=GREEDY) for prompt in expected]
