@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from modelyard.cli.output import json_option, print_json, print_table
-from modelyard.config.sections import PYTHON_VERSIONS
+from modelyard.config.pythons import PYTHON_VERSIONS
 from modelyard.errors import InvalidRequest
 from modelyard.local.catalog import TEMPLATES, Template, find_template, join_names
 from modelyard.local.init import Start, choose_model_id, join_command, start_folder

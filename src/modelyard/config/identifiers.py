@@ -6,7 +6,8 @@ import re
 
 MAX_ID_LENGTH = 48
 ID_RULE = f"1 to {MAX_ID_LENGTH} letters, digits, '-', '_' or '.', starting with a letter, digit or '_'"
-_ID = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{MAX_ID_LENGTH - 1}}}")
+ID_PATTERN = rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{MAX_ID_LENGTH - 1}}}"
+_ID = re.compile(ID_PATTERN)
 
 
 def is_valid_id(text: str) -> bool:

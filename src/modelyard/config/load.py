@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from modelyard.config import sections
+from modelyard.config.keys import HOMES, TOP
 from modelyard.config.problems import Problem, Problems
 from modelyard.config.schema import FolderConfig
 from modelyard.config.section import Section
@@ -19,6 +21,8 @@ class LoadedConfig:
 
     config: FolderConfig
     warnings: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
+    """How it was understood, and what other tools would understand: for who asks."""
 
 
 def load_config(text: str, *, source: str = "config.yaml") -> LoadedConfig:
@@ -38,7 +42,15 @@ def load_config(text: str, *, source: str = "config.yaml") -> LoadedConfig:
         raise problems.refuse(source) from None
     if problems.errors:
         raise problems.refuse(source)
-    return LoadedConfig(config=config, warnings=problems.warnings)
+    return LoadedConfig(config=config, warnings=problems.warnings, notes=problems.notes)
+
+
+def find_problems(text: str) -> Problems:
+    """Read a config.yaml for what can be mended: all problems, with edits where the right text is certain."""
+    problems = Problems()
+    with suppress(UnreadableError):
+        _read(text, problems)
+    return problems
 
 
 def _read(text: str, problems: Problems) -> FolderConfig:
@@ -46,15 +58,17 @@ def _read(text: str, problems: Problems) -> FolderConfig:
     if not isinstance(root, Table):
         problems.add("", root.line, "this is not a mapping; start with `model:` and its keys below it, indented")
         raise UnreadableError
-    top = Section(root, "", problems)
-    top.warn_unread(sections.TOP_KEYS, sections.IDLE_TOP, sections.HOMES)
+    top = Section(root, TOP, "", problems, HOMES)
     model = sections.read_model(top)
     sections.check_concepts(top, model)
+    python_version, platforms = sections.read_build(top)
     return FolderConfig(
         model=model,
         compute=sections.read_compute(top),
         concepts=sections.read_concepts(top),
         checkpoints=sections.read_checkpoints(top),
-        python_version=sections.read_python_version(top),
-        num_threads=sections.read_num_threads(top),
+        secrets=sections.read_secrets(top),
+        python_version=python_version,
+        platforms=platforms,
+        num_threads=top.whole_number("num_threads"),
     )

@@ -9,7 +9,11 @@ from modelyard.errors import InvalidConfig
 
 _MAX_TEXT = 32
 _MAX_NUMBER = 2**63 - 1
-_SHAPE = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE]([+-]?[0-9]{1,2})|([A-Za-z]*))")
+_NUMBER = r"([0-9]+\.?[0-9]*|\.[0-9]+)"
+_SHAPE = re.compile(_NUMBER + r"(?:[eE]([+-]?[0-9]{1,2})|([A-Za-z]*))")
+CPU_PATTERN = _NUMBER + r"([eE][+-]?[0-9]{1,2}|[KMGTPE]i|[numkKMGTPE])?"
+MEMORY_PATTERN = _NUMBER + r"([eE][+-]?[0-9]{1,2}|[KMGTPE]i|[kKMGTPE])?"
+"""What the parsers below take, for the schema; their limits are not in it."""
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _CPU_ADVICE = "use a number of CPUs or thousandths of one, such as 2, 0.5 or 500m"
@@ -24,7 +28,9 @@ def parse_cpu_millis(text: str) -> int:
     """
     number = _parse(text)
     if number is None or number > _MAX_NUMBER // 1000:
-        raise InvalidConfig(f"{text[:_MAX_TEXT]!r} is not an amount of CPU; {_CPU_ADVICE}")
+        meant = mend_cpu(text)
+        advice = f"did you mean {meant}?" if meant and meant != text else _CPU_ADVICE
+        raise InvalidConfig(f"{text[:_MAX_TEXT]!r} is not an amount of CPU; {advice}")
     return int((number * 1000).to_integral_value(rounding=ROUND_CEILING))
 
 
@@ -54,8 +60,17 @@ def _parse(text: str) -> Decimal | None:
 
 
 def _advise_memory(text: str) -> str:
-    """People write 13GB, 13gb, 13 Gi or 1500m; each has one meaning that they can have had."""
+    meant = mend_memory(text)
+    return f"did you mean {meant}?" if meant else _MEMORY_ADVICE
+
+
+def mend_memory(text: str) -> str:
+    """People write 13GB, 13gb, 13 Gi or 1500m; each has one meaning that they can have had. "" for anything else."""
     match = re.fullmatch(r"\s*([0-9.]{1,20})\s*([kKmMgGtT])(?:i?[bB]?)\s*", text)
-    if match is None:
-        return _MEMORY_ADVICE
-    return f"did you mean {match[1]}{match[2].upper()}i?"
+    return f"{match[1]}{match[2].upper()}i" if match and _parse(match[1]) else ""
+
+
+def mend_cpu(text: str) -> str:
+    """The amount in `2 CPUs`, `4 vCPU`, `1 core` or `500 m`; "" for anything else."""
+    match = re.fullmatch(r"\s*([0-9.]{1,20})\s*(m|)\s*(?:v?cpus?|cores?|)\s*", text, re.IGNORECASE)
+    return f"{match[1]}{match[2].lower()}" if match and _parse(match[1]) else ""

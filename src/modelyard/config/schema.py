@@ -17,7 +17,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeInfo:
-    """Section `inference_compute_info`: Kubernetes quantities as typed; `quantities.py` turns them into numbers."""
+    """Section `inference_compute_info`, or what `compute` stands for: Kubernetes quantities as typed."""
 
     cpu_limit: str = ""
     cpu_memory: str = ""
@@ -49,6 +49,15 @@ class CheckpointsInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SecretInfo:
+    """One entry of `secrets`: the name of an environment variable, never its value."""
+
+    id: str
+    env_var: str
+    description: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FolderConfig:
     """All of config.yaml. `python_version` "" and `num_threads` 0 mean that the author left it to the server."""
 
@@ -56,5 +65,9 @@ class FolderConfig:
     compute: ComputeInfo = ComputeInfo()
     concepts: tuple[ConceptInfo, ...] = ()
     checkpoints: CheckpointsInfo | None = None
+    secrets: tuple[SecretInfo, ...] = ()
     python_version: str = ""
+    """Major and minor, `3.12`."""
+    platforms: tuple[str, ...] = ()
+    """`linux/amd64`; empty for any."""
     num_threads: int = 0

@@ -1,148 +1,186 @@
-"""One mapping of config.yaml, read key by key: each reader reports what is wrong and goes on with "not given"."""
+"""One mapping of config.yaml, read key by key as `keys.py` declares it.
+
+Each reader reports what is wrong and goes on with "not given".
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterator, Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping
 
-from modelyard.config.problems import Problems, show
-from modelyard.config.tree import Broken, Listing, Node, Scalar, Table
+from modelyard.config.key import Key, Kind
+from modelyard.config.problems import Edit, Problems, show
+from modelyard.config.tree import Broken, Entry, Listing, Node, Scalar, Span, Table
 
-Check = Callable[[str], str]
-"""Given a value, says what is wrong with it (`is not ...; use ...`), or ""."""
+CERTAIN = 0.82
+"""How alike a misspelled key and the key that was meant have to be, so that it may be mended unasked."""
+# What tools read as something else than text, by YAML 1.1 or 1.2.
+_NOT_TEXT = re.compile(
+    r"[-+]?(0[xob])?[0-9][0-9_,:]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?|[-+]?\.[0-9]+([eE][-+]?[0-9]+)?|[-+]?\.(inf|nan)"
+    r"|y|n|yes|no|on|off|true|false|null|~|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*",
+    re.IGNORECASE,
+)
 
 
 class Section:
-    """Readers over one table. `path` is what the author would call it: `model`, `concepts[3]`."""
+    """Readers over one table. `path` is what the author would call it: `model`, `concepts[3]`.
 
-    def __init__(self, table: Table, path: str, problems: Problems) -> None:
+    Keys that are not declared, and those without effect, are warned about when it is opened.
+    """
+
+    def __init__(
+        self, table: Table, keys: Mapping[str, Key], path: str, problems: Problems, homes: Mapping[str, str]
+    ) -> None:
         self._table = table
+        self._keys = keys
         self._path = path
         self._problems = problems
+        self._homes = homes
+        self._warn_unread()
 
     @property
     def line(self) -> int:
         return self._table.line
 
-    def path_of(self, key: str) -> str:
-        return f"{self._path}.{key}" if self._path else key
+    def path_of(self, name: str) -> str:
+        return f"{self._path}.{name}" if self._path else name
 
-    def line_of(self, key: str) -> int:
+    def line_of(self, name: str) -> int:
         """The line of the key's value; the section's own where the key is missing."""
-        entry = self._table.entries.get(key)
+        entry = self._table.entries.get(name)
         return self.line if entry is None else entry.line
 
-    def has(self, key: str) -> bool:
-        """Whether the key is there with a value, be it right or wrong; an empty list is none."""
-        entry = self._table.entries.get(key)
+    def has(self, name: str) -> bool:
+        """Whether the key is there with a value, be it right or wrong; an empty list is none, and so is empty text."""
+        entry = self._table.entries.get(name)
         match entry and entry.value:
-            case None | Listing(items=()) | Scalar(is_null=True):
+            case None | Listing(items=()) | Scalar(is_null=True) | Scalar(is_blank=True):
                 return False
             case _:
                 return True
 
-    def text(self, key: str, check: Check | None = None) -> str:
+    def text(self, name: str) -> str:
         """Return the value as typed, or "" where it is not given or wrong."""
-        if not self.has(key):
-            return ""
-        return self._read_text(self._table.entries[key].value, self.path_of(key), check)
+        key, entry = self._keys[name], self._table.entries.get(name)
+        is_word = key.rule.takes_any_word and entry and isinstance(entry.value, Scalar) and not entry.value.is_blank
+        if entry and (is_word or self.has(name)):
+            return self._read_text(entry.value, self.path_of(name), key)
+        self._miss(name)
+        return ""
 
-    def required_text(self, key: str, check: Check | None = None, *, advice: str) -> str:
-        """Like `text`, and its absence is a problem; `advice` says what to write."""
-        node = self._table.entries[key].value if self.has(key) else None
-        if node is None or (isinstance(node, Scalar) and node.is_blank):
-            self._problems.add(self.path_of(key), self.line_of(key), f"is missing; {advice}")
-            return ""
-        return self.text(key, check)
-
-    def label(self, key: str, *, advice: str) -> str:
-        """Like `required_text`, but any word counts as text, also `null` and `no`."""
-        entry = self._table.entries.get(key)
-        if entry is not None and isinstance(entry.value, Scalar) and not entry.value.is_blank:
-            return entry.value.text
-        return self.required_text(key, advice=advice)
-
-    def whole_number(self, key: str, *, low: int, high: int) -> int:
-        """Return a number from low to high, or 0 where it is not given or wrong."""
-
-        def check(text: str) -> str:
-            is_number = text.isascii() and text.isdigit() and len(text) < 20
-            return "" if is_number and low <= int(text) <= high else f"is not a whole number from {low} to {high}"
-
-        text = self.text(key, check)
-        return int(text) if text else 0
-
-    def texts(self, key: str, check: Check | None = None) -> tuple[str, ...]:
-        """Return a list of texts; one alone is taken as a list of one, with a warning."""
-        if not self.has(key):
-            return ()
-        node, path = self._table.entries[key].value, self.path_of(key)
-        if isinstance(node, Listing):
-            items = [self._read_text(item, f"{path}[{index}]", check) for index, item in enumerate(node.items)]
-            return tuple(item for item in items if item)
-        text = self._read_text(node, path, check, kind="a list")
+    def whole_number(self, name: str) -> int:
+        """Return a number within the key's limits, or 0 where it is not given or wrong."""
+        key, text = self._keys[name], self.text(name)
         if not text:
+            return 0
+        is_number = text.isascii() and text.isdigit() and len(text) < 20
+        if is_number and key.low <= int(text) <= key.high:
+            return int(text)
+        self.add(name, f"{show(text)} is not a whole number from {key.low} to {key.high}")
+        return 0
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return a list of texts; one alone is taken as a list of one, with a warning."""
+        if not self.has(name):
             return ()
-        self._problems.warn(path, node.line, f"{show(text)} is read as a list of one; write [{text!r}]")
+        key, node, path = self._keys[name], self._table.entries[name].value, self.path_of(name)
+        if isinstance(node, Listing):
+            items = [self._read_text(item, f"{path}[{index}]", key) for index, item in enumerate(node.items)]
+            return tuple(item for item in items if item)
+        text = self._read_text(node, path, key, kind="a list")
+        if not text or not isinstance(node, Scalar):
+            return ()
+        edit = _replace(node.span, f"[{_quote(text)}]")
+        self._problems.warn(path, node.line, f"{show(text)} is read as a list of one; write [{text!r}]", edit)
         return (text,)
 
-    def section(self, key: str) -> Section | None:
+    def section(self, name: str) -> Section | None:
         """Return the section below the key, or None where it is not given or not a section."""
-        if not self.has(key):
+        if not self.has(name):
+            self._miss(name)
             return None
-        node = self._table.entries[key].value
+        node = self._table.entries[name].value
         if isinstance(node, Table):
-            return Section(node, self.path_of(key), self._problems)
-        self._refuse_kind(node, self.path_of(key), "a section; write its keys below it, indented")
+            return Section(node, self._keys[name].keys, self.path_of(name), self._problems, self._homes)
+        self._refuse_kind(node, self.path_of(name), "a section; write its keys below it, indented")
         return None
 
-    def sections(self, key: str, advice: str) -> Iterator[Section]:
+    def sections(self, name: str) -> Iterator[Section]:
         """Return the sections of a list of them, leaving out what is none."""
-        if not self.has(key):
+        if not self.has(name):
             return
-        node = self._table.entries[key].value
+        key, node = self._keys[name], self._table.entries[name].value
         if not isinstance(node, Listing):
-            self._refuse_kind(node, self.path_of(key), f"a list; {advice}")
+            self._refuse_kind(node, self.path_of(name), f"a list; {key.advice}")
             return
         for index, item in enumerate(node.items):
-            path = f"{self.path_of(key)}[{index}]"
+            path = f"{self.path_of(name)}[{index}]"
             if isinstance(item, Table):
-                yield Section(item, path, self._problems)
+                yield Section(item, key.keys, path, self._problems, {})
             else:
-                self._refuse_kind(item, path, f"an entry; {advice}")
+                self._refuse_kind(item, path, f"an entry; {key.advice}")
 
-    def add(self, key: str, message: str) -> None:
+    def add(self, name: str, message: str) -> None:
         """Report a problem with the key."""
-        self._problems.add(self.path_of(key), self.line_of(key), message)
+        self._problems.add(self.path_of(name), self.line_of(name), message)
 
-    def warn(self, key: str, message: str) -> None:
-        """Report something about the key that the author may not have meant."""
-        self._problems.warn(self.path_of(key), self.line_of(key), message)
+    def warn(self, name: str, message: str, *, better: str = "") -> None:
+        """Report something about the key that the author may not have meant; `better` is a value that is certain."""
+        node = self._table.entries[name].value if better else None
+        edit = _replace(node.span, _quote(better)) if isinstance(node, Scalar) else None
+        self._problems.warn(self.path_of(name), self.line_of(name), message, edit)
 
-    def warn_unread(self, known: Collection[str], idle: Mapping[str, str], elsewhere: Mapping[str, str]) -> None:
-        """Warn of every key that is not read.
+    def note(self, name: str, message: str) -> None:
+        """Say how the key was understood."""
+        self._problems.note(self.path_of(name), self.line_of(name), message)
 
-        Args:
-            known: Keys that are read here.
-            idle: Published keys without effect in this release -> what to do instead.
-            elsewhere: Keys that belong somewhere else -> where.
-        """
-        for key in self._table.entries:
-            if key in known:
-                continue
-            if key in idle:
-                self.warn(key, f"has no effect in this release; {idle[key]}")
-            else:
-                self.warn(key, f"is not a key that is known here{_suggest(key, [*known, *idle], elsewhere)}")
+    def _miss(self, name: str) -> None:
+        if self._keys[name].is_required:
+            self.add(name, f"is missing; {self._keys[name].advice}")
 
-    def _read_text(self, node: Node, path: str, check: Check | None, kind: str = "text") -> str:
+    def _warn_unread(self) -> None:
+        for name, entry in self._table.entries.items():
+            key = self._keys.get(name)
+            if key is None:
+                self._warn_unknown(name, entry)
+            elif key.idle and self.has(name):
+                self.warn(name, f"has no effect in this release; {key.idle}")
+                if key.kind is Kind.TEXT:
+                    self.text(name)
+
+    def _warn_unknown(self, name: str, entry: Entry) -> None:
+        """A slip of the pen is named, and mended where only one key can be meant and that one is not there."""
+        close = difflib.get_close_matches(_plain(name), self._keys, n=2)
+        edit = None
+        if close:
+            told = f"; did you mean {close[0]!r}?"
+            is_alone = len(close) == 1 or _alike(name, close[1]) < CERTAIN
+            if is_alone and close[0] not in self._table.entries and _alike(name, close[0]) >= CERTAIN:
+                edit = _replace(entry.key, close[0])
+        elif name in self._homes:
+            told = f"; it belongs under {self._homes[name]!r}"
+            self._problems.misplace(name, self._path, self._homes[name])
+        else:
+            told = " and is passed over"
+        self._problems.warn(self.path_of(name), entry.line, f"is not a key that is known here{told}", edit)
+
+    def _read_text(self, node: Node, path: str, key: Key, kind: str = "text") -> str:
         if not isinstance(node, Scalar):
             self._refuse_kind(node, path, f"{kind}; write one value")
             return ""
-        complaint = check(node.text) if check else ""
+        complaint = key.rule.complain(node.text)
         if complaint:
-            self._problems.add(path, node.line, f"{show(node.text)} {complaint}")
-        return "" if complaint else node.text
+            meant = key.rule.mend(node.text)
+            edit = _replace(node.span, _quote(meant)) if meant else None
+            self._problems.add(path, node.line, f"{show(node.text)} {complaint}", edit)
+            return ""
+        if node.is_plain and key.kind is not Kind.NUMBER and not key.is_secret and _NOT_TEXT.fullmatch(node.text):
+            quoted = _quote(node.text)
+            message = f"{node.text} without quotes is no text for other tools; write {quoted}"
+            self._problems.note(path, node.line, message, _replace(node.span, quoted))
+        return node.text
 
     def _refuse_kind(self, node: Node, path: str, wanted: str) -> None:
         if isinstance(node, Broken):
@@ -151,8 +189,17 @@ class Section:
         self._problems.add(path, node.line, f"{given} is not {wanted}")
 
 
-def _suggest(key: str, known: list[str], elsewhere: Mapping[str, str]) -> str:
-    close = difflib.get_close_matches(key[:64], known, n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; it belongs under {elsewhere[key]!r}" if key in elsewhere else " and is passed over"
+def _plain(name: str) -> str:
+    return name[:64].lower().replace("-", "_")
+
+
+def _alike(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, _plain(one), other).ratio()
+
+
+def _replace(span: Span, text: str) -> Edit:
+    return Edit(start=span.start, end=span.end, text=text)
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -1,109 +1,74 @@
-"""The sections of config.yaml, one function each: what they may say, and what is said back when they say otherwise."""
+"""The sections of config.yaml, one function each: how they become a `FolderConfig`, and what is said back on the way.
+
+What keys there are and what they may say is declared in `keys.py`; here is what a declaration cannot say.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
 
-from modelyard.config.identifiers import ID_RULE, is_valid_id
+from modelyard.config.instances import Instance, find_instance, suggest_instances
 from modelyard.config.model_types import MODEL_TYPES
-from modelyard.config.quantities import parse_cpu_millis, parse_memory_bytes
-from modelyard.config.schema import CheckpointsInfo, ComputeInfo, ConceptInfo, ModelInfo
-from modelyard.config.section import Check, Section
-from modelyard.errors import InvalidConfig
+from modelyard.config.problems import show
+from modelyard.config.pythons import read_minor
+from modelyard.config.schema import CheckpointsInfo, ComputeInfo, ConceptInfo, ModelInfo, SecretInfo
+from modelyard.config.section import Section
 
-PYTHON_VERSIONS = ("3.10", "3.11", "3.12", "3.13")
-MAX_THREADS = 1024
-_MAX_ACCELERATORS = 1024
-_ACCELERATOR = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,63}")
-_CONCEPT_ADVICE = "write `- id: '0'` with `name: ...` below it"
-
-MODEL_KEYS = ("id", "user_id", "app_id", "model_type_id")
-COMPUTE_KEYS = ("cpu_limit", "cpu_memory", "num_accelerators", "accelerator_type", "accelerator_memory")
-CONCEPT_KEYS = ("id", "name")
-CHECKPOINT_KEYS = ("type", "repo_id", "revision", "hf_token", "when", "allowed_file_patterns", "ignore_file_patterns")
-BUILD_KEYS = ("python_version",)
-TOP_KEYS = ("model", "inference_compute_info", "concepts", "checkpoints", "build_info", "num_threads")
-
-# Published keys without effect in this release, and what to do instead.
-IDLE_TOP = {
-    "compute": "write inference_compute_info with cpu_limit and cpu_memory instead",
-    "secrets": "secrets are not handed to models yet",
-    "mcp_server": "MCP servers are not started yet",
-    "toolkits": "write what they stand for in requirements.txt and 1/model.py",
-    "streaming_video_consumer": "send video as inputs of `stream`",
-}
-IDLE_BUILD = {
-    "image": "the environment is made from requirements.txt",
-    "platform": "the environment is made for this machine",
-    "node_version": "only Python environments are made",
-    "dereference_symlinks": "links are never followed out of the folder",
-}
-IDLE_COMPUTE = {
-    "cpu_requests": "cpu_limit is what counts",
-    "cpu_memory_requests": "cpu_memory is what counts",
-    "accelerator_topology": "num_accelerators is what counts",
-}
-IDLE_CONCEPT = dict.fromkeys(
-    ("value", "language", "definition", "app_id", "user_id"), "a concept here is its id and name"
+DEFAULT_MODEL_TYPE = "any-to-any"
+"""What published clients take where none is given."""
+CERTAIN = 0.93
+"""How alike an unknown model type and a public one have to be, so that it may be mended unasked."""
+_HUB_PLACEHOLDER = re.compile(
+    r"[<\[{(].*[>\]})]|\$.*|(your|my|the)[-_ ].*|(hf|hub|huggingface|hugging_face)?[-_ ]?(access)?[-_ ]?(token|key)"
+    r"|(hf_)?[xX*.…]+|changeme|todo|none|null",
+    re.IGNORECASE,
 )
-# A key that stands in the wrong section is told where it belongs.
-HOMES = {
-    **dict.fromkeys((*COMPUTE_KEYS, *IDLE_COMPUTE), "inference_compute_info"),
-    **dict.fromkeys((*BUILD_KEYS, *IDLE_BUILD), "build_info"),
-    **dict.fromkeys(CHECKPOINT_KEYS[1:], "checkpoints"),
-    **dict.fromkeys(MODEL_KEYS[1:], "model"),
-    "num_threads": "the top level",
-}
 
 
 def read_model(top: Section) -> ModelInfo:
-    """Section `model`, required with its `id` and `model_type_id`."""
+    """Section `model`, required with its `id`."""
     section = top.section("model")
     if section is None:
-        if not top.has("model"):
-            top.add("model", "is missing; write `model:` with `id` and `model_type_id` below it")
         return ModelInfo(id="", model_type_id="")
-    section.warn_unread(MODEL_KEYS, {}, HOMES)
     return ModelInfo(
-        id=section.required_text("id", _check_id, advice=f"give the model an id: {ID_RULE}"),
-        user_id=section.text("user_id", _check_id),
-        app_id=section.text("app_id", _check_id),
+        id=section.text("id"),
+        user_id=section.text("user_id"),
+        app_id=section.text("app_id"),
         model_type_id=_read_model_type(section),
     )
 
 
 def read_compute(top: Section) -> ComputeInfo:
-    """Section `inference_compute_info`; without it the server's defaults hold, and the author is told."""
+    """Section `inference_compute_info`, else `compute`; without them the server's defaults hold, and that is told."""
+    is_written_out = top.has("inference_compute_info")
+    named = _read_instance(top, is_counting=not is_written_out)
     section = top.section("inference_compute_info")
     if section is None:
-        if not top.has("inference_compute_info") and not top.has("compute"):
+        if not is_written_out and not top.has("compute"):
             top.warn("inference_compute_info", "is missing; write cpu_limit and cpu_memory, other servers require them")
-        return ComputeInfo()
-    section.warn_unread(COMPUTE_KEYS, IDLE_COMPUTE, HOMES)
-    section.text("cpu_requests", _complain(parse_cpu_millis))
-    section.text("cpu_memory_requests", _complain(parse_memory_bytes))
+        return named
+    if top.has("compute"):
+        top.note("compute", "is not read, because inference_compute_info is given, too, and counts")
     return ComputeInfo(
-        cpu_limit=section.text("cpu_limit", _complain(parse_cpu_millis, low=1)),
-        cpu_memory=section.text("cpu_memory", _complain(parse_memory_bytes, low=1)),
-        num_accelerators=section.whole_number("num_accelerators", low=0, high=_MAX_ACCELERATORS),
-        accelerator_type=section.texts("accelerator_type", _check_accelerator),
-        accelerator_memory=section.text("accelerator_memory", _complain(parse_memory_bytes)),
+        cpu_limit=section.text("cpu_limit"),
+        cpu_memory=section.text("cpu_memory"),
+        num_accelerators=section.whole_number("num_accelerators"),
+        accelerator_type=section.texts("accelerator_type"),
+        accelerator_memory=section.text("accelerator_memory"),
     )
 
 
 def read_concepts(top: Section) -> tuple[ConceptInfo, ...]:
     """Section `concepts`: ids and names are text, however they look, and each id stands once."""
     concepts: dict[str, ConceptInfo] = {}
-    for section in top.sections("concepts", _CONCEPT_ADVICE):
-        section.warn_unread(CONCEPT_KEYS, IDLE_CONCEPT, {})
-        concept = ConceptInfo(
-            id=section.label("id", advice=_CONCEPT_ADVICE), name=section.label("name", advice=_CONCEPT_ADVICE)
-        )
+    for section in top.sections("concepts"):
+        concept = ConceptInfo(id=section.text("id"), name=section.text("name"))
         if concept.id and concept.id in concepts:
             section.add("id", f"{concept.id!r} is given twice; concept ids have to differ")
         concepts[concept.id] = concept
+    if concepts and top.has("checkpoints"):
+        top.note("concepts", f"these {len(concepts)} count; the labels of the checkpoint are not read")
     return tuple(concepts.values())
 
 
@@ -112,30 +77,48 @@ def read_checkpoints(top: Section) -> CheckpointsInfo | None:
     section = top.section("checkpoints")
     if section is None:
         return None
-    section.warn_unread(CHECKPOINT_KEYS, {}, HOMES)
     return CheckpointsInfo(
-        type=section.required_text("type", _one_of("huggingface"), advice="use huggingface"),
-        repo_id=section.required_text("repo_id", _check_repo, advice="name the repository, such as owner/name"),
-        revision=section.text("revision", _check_revision),
-        hf_token=section.text("hf_token"),
-        when=section.text("when", _one_of("upload", "build", "runtime")),
+        type=section.text("type") or "huggingface",
+        repo_id=section.text("repo_id"),
+        revision=section.text("revision"),
+        hf_token=_read_hub_token(section),
+        when=section.text("when"),
         allowed_file_patterns=section.texts("allowed_file_patterns"),
         ignore_file_patterns=section.texts("ignore_file_patterns"),
     )
 
 
-def read_python_version(top: Section) -> str:
-    """`build_info.python_version`, or "" where the server is to choose."""
+def read_secrets(top: Section) -> tuple[SecretInfo, ...]:
+    """Section `secrets`: which variables of the author's own environment the model is handed."""
+    secrets: dict[str, SecretInfo] = {}
+    for section in top.sections("secrets"):
+        section.text("type")
+        secret = SecretInfo(
+            id=section.text("id"), env_var=section.text("env_var"), description=section.text("description")
+        )
+        if secret.env_var and secret.env_var in secrets:
+            section.add("env_var", f"{secret.env_var!r} is given twice; keep one")
+        secrets[secret.env_var] = secret
+    if names := ", ".join(name for name in secrets if name):
+        top.warn(
+            "secrets",
+            f"`modelyard run` hands {names} of your environment to the model; a server has no store for secrets yet: "
+            "there, let 1/model.py take it from the request, or from a file that the server's operator puts there",
+        )
+    return tuple(secrets.values())
+
+
+def read_build(top: Section) -> tuple[str, tuple[str, ...]]:
+    """Section `build_info`: the Python version, "" where the server is to choose, and the platforms."""
     section = top.section("build_info")
     if section is None:
-        return ""
-    section.warn_unread(BUILD_KEYS, IDLE_BUILD, HOMES)
-    return section.text("python_version", _check_python)
-
-
-def read_num_threads(top: Section) -> int:
-    """`num_threads`: how many requests the class handles at once, or 0 where the server is to choose."""
-    return top.whole_number("num_threads", low=1, high=MAX_THREADS)
+        return "", ()
+    given = section.text("python_version")
+    minor = read_minor(given)
+    if minor != given:
+        message = f"{given} is read as {minor}: the machine's newest Python {minor} is taken; write {minor}"
+        section.warn("python_version", message, better=minor)
+    return minor, tuple(one.strip() for one in section.text("platform").split(",") if one.strip())
 
 
 def check_concepts(top: Section, model: ModelInfo) -> None:
@@ -146,54 +129,86 @@ def check_concepts(top: Section, model: ModelInfo) -> None:
     top.add(
         "concepts",
         f"is missing; it is required because {model.model_type_id} outputs concepts and the model is not loaded from "
-        f"Hugging Face: {_CONCEPT_ADVICE}, or write a checkpoints section",
+        "Hugging Face: write `- id: '0'` with `name: ...` below it, or write a checkpoints section",
     )
 
 
 def _read_model_type(section: Section) -> str:
-    advice = "name what the model does, such as image-classifier or text-to-text"
-    type_id = section.required_text("model_type_id", _check_id, advice=advice)
+    type_id = section.text("model_type_id")
+    if not section.has("model_type_id"):
+        message = f"is missing and read as {DEFAULT_MODEL_TYPE}, whose inputs and outputs are not checked"
+        section.warn("model_type_id", f"{message}; name what the model does, such as image-classifier or text-to-text")
+        return DEFAULT_MODEL_TYPE
     if type_id and type_id not in MODEL_TYPES:
-        close = difflib.get_close_matches(type_id, MODEL_TYPES, n=1)
-        meant = f"; did you mean {close[0]!r}?" if close else "; its inputs and outputs will not be checked"
-        section.warn("model_type_id", f"{type_id!r} is not a public model type{meant}")
+        _warn_of_type(section, type_id)
     return type_id
 
 
-def _check_id(text: str) -> str:
-    return "" if is_valid_id(text) else f"is not a valid id; use {ID_RULE}"
+def _warn_of_type(section: Section, type_id: str) -> None:
+    plain = re.sub(r"[ _]+", "-", type_id.strip().lower())
+    close = difflib.get_close_matches(plain, MODEL_TYPES, n=2)
+    alike = [difflib.SequenceMatcher(None, plain, one).ratio() for one in close]
+    is_certain = bool(alike) and alike[0] >= CERTAIN and (len(alike) == 1 or alike[1] < CERTAIN)
+    meant = f"; did you mean {close[0]!r}?" if close else "; its inputs and outputs will not be checked"
+    message = f"{show(type_id)} is not a public model type{meant}"
+    section.warn("model_type_id", message, better=close[0] if is_certain else "")
 
 
-def _check_accelerator(text: str) -> str:
-    is_valid = _ACCELERATOR.fullmatch(text) is not None
-    return "" if is_valid else "is not an accelerator type; use a name or pattern such as NVIDIA-A10G or NVIDIA-*"
+def _read_instance(top: Section, *, is_counting: bool) -> ComputeInfo:
+    """What `compute` stands for; what is not known leaves the server's defaults, and is told if it is to count."""
+    section = top.section("compute")
+    if section is None:
+        return ComputeInfo()
+    section.text("region")
+    key = "instance" if section.has("instance") or not section.has("gpu") else "gpu"
+    name, gpus, cloud = section.text(key), section.whole_number("num_gpus"), section.text("cloud")
+    found = find_instance(name, gpus)
+    if not is_counting:
+        return ComputeInfo()
+    if found is None:
+        _warn_of_instance(section, key, name, gpus)
+        return ComputeInfo()
+    section.note(key, f"{name} is read as {found}; the model runs on this server, whatever the cloud")
+    if cloud and name.lower() == found.name and cloud.lower() != found.cloud:
+        section.warn("cloud", f"{show(cloud)} does not have {found.name}: it is an instance type of {found.cloud}")
+    return _describe_instance(found)
 
 
-def _check_repo(text: str) -> str:
-    is_valid = re.fullmatch(r"(?!.*\.\.)[\w.-]{1,96}(/[\w.-]{1,96})?", text, re.ASCII) is not None
-    return "" if is_valid else "is not a repository; use owner/name"
+def _warn_of_instance(section: Section, key: str, name: str, gpus: int) -> None:
+    instead = "write inference_compute_info with cpu_limit and cpu_memory instead"
+    if not name:
+        section.warn(key, f"is missing; name an instance type such as g5.xlarge, or {instead}")
+        return
+    other = find_instance(name)
+    if other:
+        has = f"{other.gpus} GPUs" if other.gpus != 1 else "1 GPU"
+        section.warn("num_gpus", f"{show(name)} has {has}, not {gpus}, so what the model needs is left to the server")
+        return
+    near = suggest_instances(name)
+    meant = f"did you mean {' or '.join(near)}? Otherwise " if near else ""
+    section.warn(
+        key, f"{show(name)} is not known here, so what the model needs is left to the server; {meant}{instead}"
+    )
 
 
-def _check_revision(text: str) -> str:
-    is_valid = re.fullmatch(r"(?!.*\.\.)[\w./-]{1,128}", text, re.ASCII) is not None
-    return "" if is_valid else "is not a revision; use a branch, a tag or a commit hash"
+def _describe_instance(one: Instance) -> ComputeInfo:
+    """Any accelerator of the maker's will do that has the memory, as published clients take it."""
+    return ComputeInfo(
+        cpu_limit=str(one.cpus),
+        cpu_memory=one.cpu_memory,
+        num_accelerators=one.gpus,
+        accelerator_type=("NVIDIA-*",) if one.gpus else (),
+        accelerator_memory=one.accelerator_memory,
+    )
 
 
-def _check_python(text: str) -> str:
-    return "" if text in PYTHON_VERSIONS else f"is not supported; use one of {PYTHON_VERSIONS[0]}-{PYTHON_VERSIONS[-1]}"
-
-
-def _one_of(*allowed: str) -> Check:
-    return lambda text: "" if text in allowed else f"is not supported; use {' or '.join(allowed)}"
-
-
-def _complain(parse: Callable[[str], int], *, low: int = 0) -> Check:
-    """Make a check of a quantity; the parser's own message starts with the value, which the section adds."""
-
-    def check(text: str) -> str:
-        try:
-            return "" if parse(text) >= low else "is not above 0"
-        except InvalidConfig as error:
-            return error.message[error.message.index(" is not ") + 1 :]
-
-    return check
+def _read_hub_token(section: Section) -> str:
+    token = section.text("hf_token").strip()
+    if not token:
+        return ""
+    if _HUB_PLACEHOLDER.fullmatch(token):
+        message = "is a placeholder and counts as not given; leave it out, and set HF_TOKEN if you need it"
+        section.warn("hf_token", message)
+        return ""
+    section.warn("hf_token", "whoever sees the folder sees this token; leave it out, and set HF_TOKEN instead")
+    return token

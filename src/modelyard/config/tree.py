@@ -1,4 +1,4 @@
-"""YAML text -> a small tree that keeps each value as the author typed it, with its line.
+"""YAML text -> a small tree that keeps each value as the author typed it, with its line and place.
 
 Uploads come from anyone, so the text is read event by event under limits: nothing is expanded (no anchors, aliases
 or tags), nothing is converted (`no` stays `no`, `3.10` stays `3.10`), and depth and size are bounded.
@@ -24,12 +24,21 @@ _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Span:
+    """A piece of the text, from its first character to behind its last."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scalar:
     """One value, as typed; `is_plain` when it stands without quotes."""
 
     line: int
     text: str
     is_plain: bool
+    span: Span
 
     @property
     def is_null(self) -> bool:
@@ -46,6 +55,8 @@ class Listing:
     """A sequence."""
 
     line: int
+    span: Span
+    """In brackets: all of it. Otherwise it has no end that can be told."""
     items: tuple[Node, ...]
 
 
@@ -54,6 +65,7 @@ class Entry:
     """One `key: value` of a table; `line` is the key's."""
 
     line: int
+    key: Span
     value: Node
 
 
@@ -63,6 +75,10 @@ class Table:
 
     line: int
     entries: dict[str, Entry]
+    is_flow: bool = False
+    """Written in braces."""
+    doubled: tuple[Entry, ...] = ()
+    """Keys that stand here already, and say the same again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +102,9 @@ def read_tree(text: str, problems: Problems) -> Node:
         UnreadableError: It is too large or too deep, or not YAML; `problems` says where and why.
     """
     _check_text(text, problems)
+    body = text.removeprefix("\ufeff")
     try:
-        return _Builder(yaml.parse(text.removeprefix("\ufeff"), Loader=_LOADER), problems).document()
+        return _Builder(yaml.parse(body, Loader=_LOADER), problems, len(text) - len(body)).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         _give_up(problems, mark.line + 1 if mark else 1, f"this is not YAML: {error.problem or error.context}")
@@ -114,9 +131,12 @@ def _give_up(problems: Problems, line: int, message: str) -> NoReturn:
 class _Builder:
     """Turns the events of one document into nodes."""
 
-    def __init__(self, events: Iterator[yaml.Event], problems: Problems) -> None:
+    def __init__(self, events: Iterator[yaml.Event], problems: Problems, offset: int) -> None:
         self._events = events
         self._problems = problems
+        self._offset = offset
+        self._end = 0
+        """Of the list that was read last."""
 
     def document(self) -> Node:
         root: Node = Table(line=1, entries={})
@@ -142,35 +162,47 @@ class _Builder:
     def _content(self, event: yaml.Event, path: str, depth: int) -> Node:
         line = _line(event)
         if isinstance(event, yaml.SequenceStartEvent):
-            return Listing(line=line, items=tuple(self._items(path, depth)))
+            items = tuple(self._items(path, depth))
+            span = Span(start=self._span(event).start, end=self._end if event.flow_style else self._span(event).start)
+            return Listing(line=line, items=items, span=span)
         if isinstance(event, yaml.MappingStartEvent):
-            return Table(line=line, entries=self._entries(path, depth))
+            return self._table(event, path, depth)
         assert isinstance(event, yaml.ScalarEvent)
-        return Scalar(line=line, text=event.value, is_plain=bool(event.implicit[0]))
+        return Scalar(line=line, text=event.value, is_plain=bool(event.implicit[0]), span=self._span(event))
 
     def _items(self, path: str, depth: int) -> Iterator[Node]:
         for index, event in enumerate(self._events):
             if isinstance(event, yaml.SequenceEndEvent):
+                self._end = self._span(event).end
                 return
             yield self._node(event, f"{path}[{index}]", depth + 1)
 
-    def _entries(self, path: str, depth: int) -> dict[str, Entry]:
+    def _table(self, start: yaml.MappingStartEvent, path: str, depth: int) -> Table:
         entries: dict[str, Entry] = {}
+        doubled: list[Entry] = []
         for event in self._events:
             if isinstance(event, yaml.MappingEndEvent):
                 break
             key = self._node(event, path, depth + 1)
             name = key.text if isinstance(key, Scalar) else "?"
             inner = f"{path}.{name[:_MAX_NAME]}" if path else name[:_MAX_NAME]
-            value = self._node(next(self._events), inner, depth + 1)
+            entry = Entry(line=key.line, key=self._span(event), value=self._node(next(self._events), inner, depth + 1))
             if isinstance(key, Listing | Table):
                 self._problems.add(path, key.line, "a key has to be a word; quote it if it is one")
             elif name in entries:
-                first = entries[name].line
-                self._problems.add(inner, key.line, f"{show(name)} is given twice, first on line {first}; keep one")
+                first = entries[name]
+                self._problems.add(
+                    inner, key.line, f"{show(name)} is given twice, first on line {first.line}; keep one"
+                )
+                doubled += [entry] if _says_the_same(entry, first) else []
             else:
-                entries[name] = Entry(line=key.line, value=value)
-        return entries
+                entries[name] = entry
+        return Table(line=_line(start), entries=entries, is_flow=bool(start.flow_style), doubled=tuple(doubled))
+
+    def _span(self, event: yaml.Event) -> Span:
+        assert event.start_mark is not None
+        assert event.end_mark is not None
+        return Span(start=event.start_mark.index + self._offset, end=event.end_mark.index + self._offset)
 
     def _check_marks(self, event: yaml.Event, path: str) -> bool:
         """Refuse anchors, which only aliases need, and tags beyond the plain types."""
@@ -183,6 +215,14 @@ class _Builder:
             shown = str(tag).replace(_CORE_TAGS, "!!")
             self._problems.add(path, _line(event), f"the tag {show(shown)} is not allowed; write plain text")
         return is_core
+
+
+def _says_the_same(one: Entry, other: Entry) -> bool:
+    match one.value, other.value:
+        case Scalar(text=mine), Scalar(text=theirs):
+            return mine == theirs
+        case _:
+            return False
 
 
 def _line(event: yaml.Event) -> int:

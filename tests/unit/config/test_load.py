@@ -86,7 +86,9 @@ def test_the_guides_checkpoints_stand_in_for_concepts():
         allowed_file_patterns=("*.safetensors", "*.json"),
         ignore_file_patterns=("*.bin",),
     )
-    assert loaded.warnings == ()
+    assert [str(one) for one in loaded.warnings] == [
+        "checkpoints.hf_token (line 3): whoever sees the folder sees this token; leave it out, and set HF_TOKEN instead"
+    ]
 
 
 def test_what_is_not_given_is_left_to_the_server():
@@ -206,11 +208,14 @@ def test_an_unknown_model_type_is_only_warned_about():
     assert warnings_of(COMPUTE + "model: {id: m, model_type_id: zzz}\n")[0].endswith("will not be checked")
 
 
-def test_model_and_its_id_and_type_are_required():
-    assert [line.partition(";")[0] for line in errors_of("model:\n  id: ''\n")] == [
-        "model.id (line 2): is missing",
-        "model.model_type_id (line 2): is missing",
-    ]
+def test_model_and_its_id_are_required():
+    assert [line.partition(";")[0] for line in errors_of("model:\n  id: ''\n")] == ["model.id (line 2): is missing"]
+
+
+def test_a_missing_type_is_any_as_published_clients_take_it():
+    loaded = load_config(COMPUTE + "model: {id: gpt-5_1}\n")
+    assert loaded.config.model.model_type_id == "any-to-any"
+    assert str(loaded.warnings[0]).startswith("model.model_type_id (line 2): is missing and read as any-to-any")
 
 
 def test_a_missing_compute_section_is_warned_about():
@@ -250,29 +255,37 @@ def test_unknown_keys_are_warned_about_with_a_suggestion_also_nested():
     ]
 
 
-def test_newer_published_keys_are_told_from_typos_one_warning_each():
+def test_newer_published_keys_without_effect_are_told_from_typos_one_warning_each():
     text = dedent("""\
-        model: {id: m, model_type_id: any-to-any}
-        compute: {instance: t3a.2xlarge, cloud: aws}
-        build_info: {image: x, platform: linux/arm64, node_version: "20", python_version: "3.12"}
-        secrets: [{id: a, type: b}]
+        model: {id: m, model_type_id: any-to-any, toolkits: [vllm], description: x}
+        build_info: {image: x, node_version: "20", dereference_symlinks: true, python_version: "3.12"}
         mcp_server: {command: npx}
-        toolkits: [vllm]
+        toolkit: {provider: ollama}
+        streaming_video_consumer: true
+        pipeline_step_compute_info: {cpu_limit: 500m}
         inference_compute_info: {cpu_requests: "1", cpu_memory_requests: 1Gi}
     """)
     warnings = warnings_of(text)
     assert all("has no effect in this release; " in warning for warning in warnings)
     assert sorted(warning.partition(" ")[0] for warning in warnings) == [
+        "build_info.dereference_symlinks",
         "build_info.image",
         "build_info.node_version",
-        "build_info.platform",
-        "compute",
         "inference_compute_info.cpu_memory_requests",
         "inference_compute_info.cpu_requests",
         "mcp_server",
-        "secrets",
-        "toolkits",
+        "model.description",
+        "model.toolkits",
+        "pipeline_step_compute_info",
+        "streaming_video_consumer",
+        "toolkit",
     ]
+
+
+def test_what_a_key_without_effect_says_has_to_be_right_as_well():
+    assert errors_of(TEXT + "inference_compute_info: {cpu_requests: many}\n")[0].startswith(
+        "inference_compute_info.cpu_requests (line 2): 'many' is not an amount of CPU"
+    )
 
 
 def test_a_key_given_twice_is_refused_with_both_lines():
