@@ -130,6 +130,7 @@ def make_whisper(folder: Path) -> None:
     spread(model.model.decoder.layers[0].encoder_attn.out_proj, 8)
     spread(model.model.encoder.layers[0].fc2, 4)
     model.generation_config = GenerationConfig(
+        forced_decoder_ids=[[1, None], [2, ids["<|transcribe|>"]]],
         bos_token_id=end, eos_token_id=end, pad_token_id=end, decoder_start_token_id=start, max_length=20,
         is_multilingual=True, lang_to_id={name: ids[name] for name in LANGUAGES},
         task_to_id={"transcribe": ids["<|transcribe|>"], "translate": ids["<|translate|>"]},
