@@ -10,6 +10,7 @@ import re
 
 from modelyard.config.instances import Instance, find_instance, suggest_instances
 from modelyard.config.model_types import MODEL_TYPES
+from modelyard.config.placeholders import is_token_placeholder
 from modelyard.config.problems import show
 from modelyard.config.pythons import read_minor
 from modelyard.config.schema import CheckpointsInfo, ComputeInfo, ConceptInfo, ModelInfo, SecretInfo
@@ -19,11 +20,6 @@ DEFAULT_MODEL_TYPE = "any-to-any"
 """What published clients take where none is given."""
 CERTAIN = 0.93
 """How alike an unknown model type and a public one have to be, so that it may be mended unasked."""
-_HUB_PLACEHOLDER = re.compile(
-    r"[<\[{(].*[>\]})]|\$.*|(your|my|the)[-_ ].*|(hf|hub|huggingface|hugging_face)?[-_ ]?(access)?[-_ ]?(token|key)"
-    r"|(hf_)?[xX*.…]+|changeme|todo|none|null",
-    re.IGNORECASE,
-)
 
 
 def read_model(top: Section) -> ModelInfo:
@@ -206,7 +202,7 @@ def _read_hub_token(section: Section) -> str:
     token = section.text("hf_token").strip()
     if not token:
         return ""
-    if _HUB_PLACEHOLDER.fullmatch(token):
+    if is_token_placeholder(token):
         message = "is a placeholder and counts as not given; leave it out, and set HF_TOKEN if you need it"
         section.warn("hf_token", message)
         return ""

@@ -7,18 +7,11 @@ import hmac
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from modelyard.config.placeholders import is_token_placeholder
 from modelyard.config.schema import CheckpointsInfo
 from modelyard.errors import CheckpointsFailed
 
 HIDDEN = "[token]"
-_PLACEHOLDERS = {
-    "your_hf_token",
-    "hf_token",
-    "your_token",
-    "your_hugging_face_token",
-    "your_huggingface_token",
-    "hf_xxx",
-}
 
 
 def choose_token(info: CheckpointsInfo, environ: Mapping[str, str]) -> str:
@@ -36,7 +29,7 @@ def clean_token(token: str) -> str:
         CheckpointsFailed: It has characters that cannot be sent.
     """
     text = token.strip()
-    if text.strip("<>[]{}").casefold() in _PLACEHOLDERS:
+    if is_token_placeholder(text):
         return ""
     if not all("!" <= one <= "~" for one in text):
         raise CheckpointsFailed(
