@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -13,7 +13,7 @@ from modelyard.local.request import make_request, make_samples
 from modelyard.local.run import check_answer
 from modelyard.local.session import Options, Prepared, Session, start_session
 from modelyard.local.traffic import Pending, Traffic
-from modelyard.wire.messages import Input, MultiOutputResponse, PostModelOutputsRequest
+from modelyard.wire.messages import Input, MultiOutputResponse, Output, PostModelOutputsRequest
 
 MIN_PATIENCE_S = 10.0
 PATIENCE = 20
@@ -126,6 +126,24 @@ class Bench:
         if self.baseline.is_steady and answer != self.baseline.answer:
             return "afterwards an ordinary request got another answer than before"
         return ""
+
+
+def list_gists(answers: Sequence[MultiOutputResponse]) -> list[object]:
+    """What each output says, roughly: the same computation in another batch differs in its last digits."""
+    return [_find_gist(output) for answer in answers for output in answer.outputs]
+
+
+def _find_gist(output: Output) -> object:
+    data = output.data
+    best = max(data.concepts, key=lambda one: one.value, default=None)
+    return (
+        data.text.raw,
+        best.id or best.name if best else "",
+        len(data.regions),
+        len(data.frames),
+        [[round(number, 2) for number in one.vector] for one in data.embeddings],
+        [getattr(data, kind).base64 for kind in ("image", "audio", "video")],
+    )
 
 
 def join_answers(pending: Pending) -> bytes:

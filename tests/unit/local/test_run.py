@@ -43,11 +43,11 @@ class Environments:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def lock(self, text: str, python_version: str, log: Any) -> Any:
+    def lock(self, text: str, python_version: str, log: Any, *, stop: Any = None) -> Any:
         log("locked")
         return self
 
-    def install(self, lock: Any, log: Any) -> Any:
+    def install(self, lock: Any, log: Any, *, stop: Any = None) -> Any:
         return self
 
     def get(self, digest: str) -> Any:
