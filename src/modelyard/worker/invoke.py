@@ -17,6 +17,7 @@ from modelyard.errors import (
 from modelyard.wire.frames import LAST, Kind
 from modelyard.wire.messages import DecodeError, MultiOutputResponse, PostModelOutputsRequest
 from modelyard.wire.worker_errors import encode_error, is_believed
+from modelyard.worker.advice import advise
 from modelyard.worker.answers import asks_for_signatures, describe_value, encode_answer, encode_no_signatures
 from modelyard.worker.coroutines import finish_coroutine, iterate_async
 from modelyard.worker.load import LoadedModel
@@ -126,7 +127,7 @@ class Invoker:
         if isinstance(error, NotImplementedError) and trouble.function == method:
             return NotImplementedByModel(f"{method} is not implemented by this model: {trouble.what}")
         where = f" ({trouble.place}, in {trouble.function})" if trouble.file else ""
-        return PredictionFailed(f"{trouble.what}{where}", details=trouble.details)
+        return PredictionFailed(f"{trouble.what}{where}", hint=advise(error), details=trouble.details)
 
 
 class _Requests:

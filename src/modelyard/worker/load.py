@@ -13,6 +13,7 @@ from types import ModuleType
 from modelyard.errors import ModelLoadFailed, ModelyardError
 from modelyard.sdk.finder import find_runner_class
 from modelyard.sdk.runner import ModelRunner, implemented_methods
+from modelyard.worker.advice import advise
 from modelyard.worker.coroutines import finish_coroutine
 from modelyard.worker.traces import tell
 
@@ -74,12 +75,4 @@ def _keep_or_tell(error: ModelyardError, folder: Path) -> ModelLoadFailed:
 def _tell_failure(error: BaseException, folder: Path) -> ModelLoadFailed:
     trouble = tell(error, folder)
     place = trouble.place or str(MODEL_FILE)
-    return ModelLoadFailed(f"{place}: {trouble.what}", hint=_hint_for(error), details=trouble.details)
-
-
-def _hint_for(error: BaseException) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"add the package of {error.name.partition('.')[0]!r} to requirements.txt"
-    if isinstance(error, TypeError) and "__init__" in str(error):
-        return "the class is made without arguments: give those of __init__ default values"
-    return ""
+    return ModelLoadFailed(f"{place}: {trouble.what}", hint=advise(error), details=trouble.details)
