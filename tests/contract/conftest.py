@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 
 from modelyard.server.store.base import Store
+from modelyard.server.store.memory import MemoryStore
 from support.stores import open_store
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "memory"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     """An empty store of each kind. PostgreSQL joins `params` with its own way to make an empty database."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
     async with open_store(tmp_path) as opened:
         yield opened

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from modelyard.errors import Cancelled, Conflict, InvalidRequest, ModelyardError
 from modelyard.parts.launch import Launch, make_launch, stage_runtime
@@ -24,12 +24,16 @@ from modelyard.server.api.asgi import make_app
 from modelyard.server.api.v2.observed import ObservedV2, Seen
 from modelyard.server.backends.processes import ProcessBackend
 from modelyard.server.carriers import H2CornCarrier
-from modelyard.server.compose import Desk, make_run_dir, open_desk, own_data_dir, utc_now, write_server_file
 from modelyard.server.control.folder_host import FolderEvents, FolderHost, FolderMeans, Prepare, Prepared
-from modelyard.server.records import Deployment, LogType, ModelKey, Page, Version, VersionState
+from modelyard.server.desk import Desk, make_run_dir, open_desk, own_data_dir, utc_now, write_server_file
+from modelyard.server.records import Deployment, LogType, ModelKey, Version, VersionState
 from modelyard.server.services.models import ModelFields
 from modelyard.server.services.versions import pack_spec
-from modelyard.server.settings import Settings
+from modelyard.server.settings import FetchSettings, Settings
+from modelyard.server.store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from modelyard.server.services.fetch import SafeFetcher
 
 OWNER_FILE = "owner"
 Paths = AsyncIterator[frozenset[str]]
@@ -91,7 +95,9 @@ async def serve_folder(
         except Conflict:
             raise _already_served(settings) from None
         _forget_other_owner(settings.server)
-        place = _Place(settings, await open_desk(settings.server, stack))
+        fetcher = _LateFetcher(settings.server.fetch)
+        stack.push_async_callback(fetcher.aclose)
+        place = _Place(settings, await open_desk(settings.server, MemoryStore(), fetcher, stack))
         await place.make_rows()
         carrier, address = await _open_port(settings, place.make_v2(events), stop)
         stack.push_async_callback(carrier.stop, grace_s=settings.server.drain_s)
@@ -164,11 +170,8 @@ class _Place:
         return ObservedV2(Access(self._desk.tokens), self._desk.make_handlers(), events.on_request)
 
     async def make_rows(self) -> None:
-        """One model with one version, which is being loaded; what an earlier start left goes."""
+        """One model with one version, which is being loaded."""
         settings, store = self._settings, self._desk.store
-        while rows := await store.models.list_by_user(settings.server.user_id, Page()):
-            for row in rows:
-                await store.models.delete(row.key)
         await self._desk.models.create(settings.key, ModelFields(model_type_id=settings.model_type_id))
         at = utc_now()
         await store.versions.add(
@@ -232,6 +235,28 @@ class _Place:
             await store.deployments.put(deployment)
 
 
+class _LateFetcher:
+    """The fetcher, made when an input is a URL: its libraries are slow to import, and few folders need them."""
+
+    def __init__(self, settings: FetchSettings) -> None:
+        self._settings = settings
+        self._fetcher: SafeFetcher | None = None
+
+    async def fetch(self, url: str, *, where: str, tenant: str) -> bytes:
+        """See `Fetcher.fetch`."""
+        if self._fetcher is None:
+            # Imported when it is needed, as said above.
+            from modelyard.server.services.fetch import SafeFetcher
+
+            self._fetcher = SafeFetcher(self._settings)
+        return await self._fetcher.fetch(url, where=where, tenant=tenant)
+
+    async def aclose(self) -> None:
+        """Let go of its threads."""
+        if self._fetcher is not None:
+            await self._fetcher.aclose()
+
+
 class _Keeping:
     """Passes events on, and keeps the model's lines for `modelyard logs`."""
 
@@ -293,10 +318,10 @@ def _no_greeting() -> Iterator[None]:
 
 
 def _forget_other_owner(settings: Settings) -> None:
-    """Where the folder was another user's before, the rows and the token of that one go."""
+    """Where the folder was another user's before, the token of that one goes."""
     owner = settings.data_dir / OWNER_FILE
     if owner.exists() and owner.read_text() != settings.user_id:
-        for path in (*settings.data_dir.glob("modelyard.db*"), *settings.secrets_dir.iterdir()):
+        for path in settings.secrets_dir.iterdir():
             path.unlink()
     owner.write_text(settings.user_id)
 

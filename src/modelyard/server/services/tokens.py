@@ -76,16 +76,30 @@ class Tokens:
             scopes=_check_grant(read_scopes(scopes) or frozenset({ALL}), granted_by),
             app_ids=_check_apps(app_ids),
             expires_at=expires_at,
+            made=make_token_text(self._random_bytes),
         )
 
     async def create_bootstrap(self, user_id: str) -> tuple[Token, str]:
         """The first token of a server: everything, for ever, until it is revoked."""
+        return await self._create_bootstrap(user_id, make_token_text(self._random_bytes))
+
+    async def admit_bootstrap(self, user_id: str, kept: str) -> str:
+        """See that there is a first token: the one that was kept, or a new one, whose text is returned."""
+        kept_id = read_token_id(kept)
+        if kept_id is None:
+            return (await self.create_bootstrap(user_id))[1]
+        if await self._store.tokens.get(kept_id) is None:
+            await self._create_bootstrap(user_id, (kept_id, kept))
+        return ""
+
+    async def _create_bootstrap(self, user_id: str, made: tuple[str, str]) -> tuple[Token, str]:
         return await self._create(
             user_id,
             description="made at the first start",
             scopes=frozenset({ALL}),
             app_ids=frozenset(),
             expires_at=None,
+            made=made,
         )
 
     async def verify(self, text: str) -> Caller:
@@ -155,9 +169,10 @@ class Tokens:
         scopes: frozenset[str],
         app_ids: frozenset[str],
         expires_at: datetime | None,
+        made: tuple[str, str],
     ) -> tuple[Token, str]:
         check_text("description", description)
-        token_id, text = make_token_text(self._random_bytes)
+        token_id, text = made
         token = Token(
             token_id=token_id,
             user_id=user_id,
