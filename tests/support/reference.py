@@ -10,8 +10,10 @@ import click
 from modelyard.cli.exit_codes import TABLE as EXIT_CODES
 from modelyard.cli.main import cli
 from modelyard.config.model_types import MODEL_TYPES
+from modelyard.config.schema_file import INSTALLED as INSTALLED_SCHEMA
 from modelyard.wire.messages import StatusCode
 from modelyard.wire.status import TABLE as ERROR_CODES
+from support.config_pages import render_config, render_instances, render_schema
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -77,10 +79,19 @@ def render_model_types() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"cli.md": render_commands, "errors.md": render_errors, "model-types.md": render_model_types}
+PAGES = {
+    "cli.md": render_commands,
+    "errors.md": render_errors,
+    "model-types.md": render_model_types,
+    "config.md": render_config,
+    "instances.md": render_instances,
+    "config.schema.json": render_schema,
+}
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for page, render in PAGES.items():
         (folder / page).write_text(render())
+    if folder == FOLDER:
+        INSTALLED_SCHEMA.write_text(render_schema())
