@@ -94,6 +94,12 @@ class LocalLink:
         """Let a stream send so much more."""
         self._send((encode_credit(request_id, credit),))
 
+    def ping(self) -> int:
+        """Ask whether everything sent so far has arrived: a PONG of the number returned says so."""
+        self._last_id += 1
+        self._send(encode_parts(Kind.PING, self._last_id, b""))
+        return self._last_id
+
     def reload(self, paths: Iterable[str]) -> Reloaded:
         """Have a worker that takes edits look at the files that changed. Blocks until it did."""
         self._last_id += 1

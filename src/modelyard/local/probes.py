@@ -229,6 +229,7 @@ def start_twice(bench: Bench) -> Outcome:
 def leave_in_order(bench: Bench) -> Outcome:
     """SIGTERM while requests are in hand: they are answered, and the process leaves."""
     pending = [bench.traffic.start(bench.method, bench.make_request()) for _ in range(AT_ONCE)]
+    bench.traffic.wait_taken(timeout_s=bench.patience_s)  # what lies in the socket is in nobody's hand
     process_id = bench.session.process_id
     os.kill(process_id, signal.SIGTERM)
     lost = ""

@@ -32,6 +32,7 @@ class Traffic:
     def __init__(self, link: LocalLink) -> None:
         self._link = link
         self._pending: dict[int, Pending] = {}
+        self._last_pong = 0
 
     def start(self, method: str, request: PostModelOutputsRequest, *, stays_open: bool = False) -> Pending:
         """Send a request and do not wait. A `stream` that stays open gets no end of its input."""
@@ -47,6 +48,11 @@ class Traffic:
         self._pending.pop(pending.request_id, None)
         pending.is_over = True
         self._link.cancel(pending.request_id)
+
+    def wait_taken(self, *, timeout_s: float) -> None:
+        """Until the worker has in hand what was sent so far. Raises DeadlineExceeded."""
+        ping_id = self._link.ping()
+        self.wait_for(lambda: self._last_pong >= ping_id, timeout_s=timeout_s)
 
     def wait(self, *wanted: Pending, timeout_s: float) -> None:
         """Until all of them are over. Raises DeadlineExceeded."""
@@ -65,6 +71,9 @@ class Traffic:
                 raise DeadlineExceeded(f"it took longer than {timeout_s:.1f} s") from None
 
     def _take(self, frame: Frame) -> None:
+        if frame.kind is Kind.PONG:
+            self._last_pong = frame.request_id
+            return
         pending = self._pending.get(frame.request_id)
         if pending is None:
             return
