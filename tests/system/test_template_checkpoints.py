@@ -80,11 +80,14 @@ def read_texts(outputs: Outputs) -> list[str]:
     return [output["data"].get("text", {}).get("raw", "") for output in outputs]
 
 
-def test_an_image_classifier_answers_the_labels_of_its_checkpoint(ask: Ask) -> None:
-    (output,) = ask("image-classifier", "--image", "samples/leaf.png")["predict"]
-    concepts = output["data"]["concepts"]
+def test_an_image_classifier_answers_the_labels_of_its_checkpoint(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "broken").write_bytes(b"this is none")
+    options = ("--image", "samples/leaf.png", "--image", str(tmp_path / "broken"))
+    fine, broken = ask("image-classifier", *options, is_fine=False)["predict"]
+    concepts = fine["data"]["concepts"]
     assert {(concept["id"], concept["name"]) for concept in concepts} == {("0", "normal"), ("1", "nsfw")}
     assert sum(concept["value"] for concept in concepts) == pytest.approx(1, abs=1e-4)
+    assert broken["status"]["code"] == "INPUT_UNSUPPORTED_FORMAT"
 
 
 def test_an_image_detector_answers_boxes_and_each_image_has_its_own(ask: Ask) -> None:
@@ -98,14 +101,6 @@ def test_an_image_detector_answers_boxes_and_each_image_has_its_own(ask: Ask) ->
         assert 0 <= box.get("top_row", 0) <= box["bottom_row"] <= 1
         assert 0 <= box.get("left_col", 0) <= box["right_col"] <= 1
     assert len(second["data"]["regions"]) == len(values)
-
-
-def test_an_image_that_cannot_be_read_fails_alone(ask: Ask, tmp_path: Path) -> None:
-    (tmp_path / "broken").write_bytes(b"this is none")
-    options = ("--image", str(tmp_path / "broken"), "--image", "samples/leaf.png")
-    broken, fine = ask("image-classifier", *options, is_fine=False)["predict"]
-    assert broken["status"]["code"] == "INPUT_UNSUPPORTED_FORMAT"
-    assert fine["data"]["concepts"]
 
 
 def test_a_text_classifier_answers_the_labels_of_its_checkpoint(ask: Ask) -> None:

@@ -192,3 +192,9 @@ def test_an_input_that_cannot_be_read_fails_alone(
     assert f"the {kind} " in broken["status"]["description"]
     assert fine["status"]["code"] == "SUCCESS"
     assert fine["data"]
+
+
+@pytest.mark.parametrize("name", ["image-classifier", "openai", "audio-to-text"])
+def test_templates_survive_what_production_sends(name: str, tmp_path: Path, run: Callable[..., dict[str, Any]]) -> None:
+    folder = start(name, tmp_path, run)
+    run("run", str(folder), "--strict")

@@ -103,7 +103,8 @@ def command(
             watch(folder, options, tell, partial(show_report, save_dir=save_dir, as_json=as_json))
             return
         report = run_folder(folder, options, tell_build=tell, tell_line=tell)
-        show_report(report, save_dir, as_json=as_json and not is_strict)
+        if report.error or not (is_strict and as_json):  # else the conformance run's document has it
+            show_report(report, save_dir, as_json=as_json)
         if report.error:
             raise report.error
         if is_strict:

@@ -54,7 +54,7 @@ class Listener:
         found, answers = next(
             (found, answers) for pattern, answers in RULES if (found := re.search(pattern, said, re.IGNORECASE))
         )
-        dice = random.Random(settings.get("seed"))
+        dice = random.Random(settings.get("seed", len(messages)))  # the same chat, the same answer
         answer = dice.choice(answers) if settings.get("temperature", 1) > 0 else answers[0]
         yield from re.findall(r"\s*\S+", answer.format(*map(turn_around, found.groups())))
 
