@@ -9,7 +9,7 @@ from __future__ import annotations
 from modelyard.config.identifiers import ID_PATTERN, ID_RULE
 from modelyard.config.instances import NAMES as INSTANCE_NAMES
 from modelyard.config.key import Key, Kind, by_name, idle_key
-from modelyard.config.model_types import MODEL_TYPES
+from modelyard.config.model_types import MODEL_TYPES, mend_model_type
 from modelyard.config.pythons import PYTHON_RULE, PYTHON_VERSIONS
 from modelyard.config.quantities import (
     CPU_PATTERN,
@@ -22,6 +22,7 @@ from modelyard.config.quantities import (
 from modelyard.config.rules import LABEL, matching, one_of, quantity
 
 ID = matching(ID_PATTERN, f"is not a valid id; use {ID_RULE}")
+MODEL_TYPE = matching(ID_PATTERN, f"is not the id of a model type; use {ID_RULE}", mend=mend_model_type)
 ACCELERATOR = matching(
     r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,63}",
     "is not an accelerator type; use a name or pattern such as NVIDIA-A10G or NVIDIA-*",
@@ -58,7 +59,7 @@ MODEL = Key(
             name="model_type_id",
             meaning="What goes in and what comes out. Other types than the public ones may be named; their inputs and "
             "outputs are not checked.",
-            rule=ID,
+            rule=MODEL_TYPE,
             suggested=tuple(MODEL_TYPES),
             default="`any-to-any`, with a warning",
             examples=("image-classifier", "text-to-text"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 from modelyard.config import sections
@@ -48,8 +47,10 @@ def load_config(text: str, *, source: str = "config.yaml") -> LoadedConfig:
 def find_problems(text: str) -> Problems:
     """Read a config.yaml for what can be mended: all problems, with edits where the right text is certain."""
     problems = Problems()
-    with suppress(UnreadableError):
+    try:
         _read(text, problems)
+    except UnreadableError:
+        problems.is_unreadable = True
     return problems
 
 

@@ -6,6 +6,8 @@ both mean the same.
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -89,3 +91,12 @@ _ALL = (
 )
 
 MODEL_TYPES: Mapping[str, ModelTypeInfo] = MappingProxyType({info.id: info for info in _ALL})
+CERTAIN = 0.93
+"""How alike a text and a public type have to be, so that one may be taken for the other unasked."""
+
+
+def mend_model_type(text: str) -> str:
+    """The public type that another spelling certainly means, such as `Image Classifer`; "" where there is none."""
+    plain = re.sub(r"[ _]+", "-", text.strip().lower())
+    close = difflib.get_close_matches(plain, MODEL_TYPES, n=2, cutoff=CERTAIN)
+    return close[0] if close and (len(close) == 1 or close[0] == plain) and close[0] != text else ""

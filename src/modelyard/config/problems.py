@@ -59,6 +59,9 @@ class Problems:
         self._notes: dict[str, Problem] = {}
         self._edits: list[Edit] = []
         self._misplaced: list[Misplaced] = []
+        self.is_unreadable = False
+        """Reading ended before the end of the file."""
+        self.unknown_keys = {"top": 0, "below": 0}
 
     @property
     def errors(self) -> tuple[Problem, ...]:

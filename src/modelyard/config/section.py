@@ -14,7 +14,7 @@ from modelyard.config.key import Key, Kind
 from modelyard.config.problems import Edit, Problems, show
 from modelyard.config.tree import Broken, Entry, Listing, Node, Scalar, Span, Table
 
-CERTAIN = 0.82
+CERTAIN = 0.8
 """How alike a misspelled key and the key that was meant have to be, so that it may be mended unasked."""
 # What tools read as something else than text, by YAML 1.1 or 1.2.
 _NOT_TEXT = re.compile(
@@ -152,6 +152,7 @@ class Section:
 
     def _warn_unknown(self, name: str, entry: Entry) -> None:
         """A slip of the pen is named, and mended where only one key can be meant and that one is not there."""
+        self._problems.unknown_keys["below" if self._path else "top"] += 1
         close = difflib.get_close_matches(_plain(name), self._keys, n=2)
         edit = None
         if close:
@@ -172,7 +173,7 @@ class Section:
             return ""
         complaint = key.rule.complain(node.text)
         if complaint:
-            meant = key.rule.mend(node.text)
+            meant = key.rule.mend(node.text) or _unwrap(node.text, key)
             edit = _replace(node.span, _quote(meant)) if meant else None
             self._problems.add(path, node.line, f"{show(node.text)} {complaint}", edit)
             return ""
@@ -187,6 +188,12 @@ class Section:
             return
         given = show(node.text) if isinstance(node, Scalar) else "a list" if isinstance(node, Listing) else "a section"
         self._problems.add(path, node.line, f"{given} is not {wanted}")
+
+
+def _unwrap(text: str, key: Key) -> str:
+    """Without the quotes that word processors write, and spaces; "" where that is not it."""
+    bare = text.strip().strip("\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb").strip()
+    return bare if bare and not key.rule.complain(bare) else ""
 
 
 def _plain(name: str) -> str:

@@ -6,10 +6,9 @@ What keys there are and what they may say is declared in `keys.py`; here is what
 from __future__ import annotations
 
 import difflib
-import re
 
 from modelyard.config.instances import Instance, find_instance, suggest_instances
-from modelyard.config.model_types import MODEL_TYPES
+from modelyard.config.model_types import MODEL_TYPES, mend_model_type
 from modelyard.config.placeholders import is_token_placeholder
 from modelyard.config.problems import show
 from modelyard.config.pythons import read_minor
@@ -18,8 +17,6 @@ from modelyard.config.section import Section
 
 DEFAULT_MODEL_TYPE = "any-to-any"
 """What published clients take where none is given."""
-CERTAIN = 0.93
-"""How alike an unknown model type and a public one have to be, so that it may be mended unasked."""
 
 
 def read_model(top: Section) -> ModelInfo:
@@ -141,13 +138,10 @@ def _read_model_type(section: Section) -> str:
 
 
 def _warn_of_type(section: Section, type_id: str) -> None:
-    plain = re.sub(r"[ _]+", "-", type_id.strip().lower())
-    close = difflib.get_close_matches(plain, MODEL_TYPES, n=2)
-    alike = [difflib.SequenceMatcher(None, plain, one).ratio() for one in close]
-    is_certain = bool(alike) and alike[0] >= CERTAIN and (len(alike) == 1 or alike[1] < CERTAIN)
+    certain = mend_model_type(type_id)
+    close = [certain] if certain else difflib.get_close_matches(type_id, MODEL_TYPES, n=1)
     meant = f"; did you mean {close[0]!r}?" if close else "; its inputs and outputs will not be checked"
-    message = f"{show(type_id)} is not a public model type{meant}"
-    section.warn("model_type_id", message, better=close[0] if is_certain else "")
+    section.warn("model_type_id", f"{show(type_id)} is not a public model type{meant}", better=certain)
 
 
 def _read_instance(top: Section, *, is_counting: bool) -> ComputeInfo:
