@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.config.identifiers import ID_RULE, MAX_ID_LENGTH, is_valid_id
+from modelyard.config.schema_file import SCHEMA_PATH, add_schema_line, read_schema
 from modelyard.errors import Conflict, InvalidFolder, InvalidRequest
 from modelyard.local.catalog import FOLDER, Template
 from modelyard.local.placing import place_files
+from modelyard.parts.folder import CONFIG
 
 SHARED = (".modelyardignore",)
 """Files that every template has, the same in each."""
@@ -96,7 +98,9 @@ def render(start: Start) -> dict[str, bytes]:
     found = {path.relative_to(source).as_posix(): path for path in source.rglob("*") if _is_wanted(path)}
     found |= {name: FOLDER / name for name in SHARED}
     words = _list_words(start)
-    return {name: _fill_in(path, words) for name, path in found.items()}
+    files = {name: _fill_in(path, words) for name, path in found.items()}
+    files[CONFIG] = add_schema_line(files[CONFIG].decode()).encode()
+    return files | {SCHEMA_PATH: read_schema()}
 
 
 def _is_wanted(path: Path) -> bool:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 from modelyard.config.load import load_config
+from modelyard.config.schema_file import read_schema
 from modelyard.errors import Conflict, InvalidFolder, InvalidRequest
 from modelyard.local import init
 from modelyard.local.catalog import FOLDER, TEMPLATES, Template, find_template
@@ -65,7 +69,20 @@ def test_samples_stay_behind_in_an_upload(template: Template, checkpoint: str, t
     start_folder(folder, make_start(template, checkpoint=checkpoint))
     sent = {path.as_posix() for path in list_files(folder)}
     assert {"config.yaml", "requirements.txt", "1/model.py"} <= sent
-    assert not [path for path in sent if path.startswith("samples/")]
+    assert not [path for path in sent if path.startswith(("samples/", ".modelyard/"))]
+
+
+def test_editors_find_the_schema_of_the_config_in_the_folder(tmp_path: Path) -> None:
+    start_folder(tmp_path / "m", make_start())
+    first = (tmp_path / "m" / "config.yaml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=.modelyard/config.schema.json"
+    assert (tmp_path / "m" / ".modelyard" / "config.schema.json").read_bytes() == read_schema()
+
+
+@pytest.mark.parametrize(("template", "checkpoint"), VARIANTS, ids=NAMES)
+def test_the_schema_accepts_every_template(template: Template, checkpoint: str) -> None:
+    config = render(make_start(template, checkpoint=checkpoint, user_id="ann"))["config.yaml"]
+    jsonschema.validate(yaml.safe_load(config), json.loads(read_schema()))
 
 
 @pytest.mark.parametrize(("template", "checkpoint"), VARIANTS, ids=NAMES)
@@ -233,4 +250,6 @@ def test_what_an_installer_compiled_is_not_part_of_a_template(tmp_path: Path, mo
     (folder / "1" / "model.py").write_text("")
     monkeypatch.setattr(init, "FOLDER", FOLDER)
     monkeypatch.setattr("modelyard.local.catalog.FOLDER", tmp_path)
-    assert sorted(render(make_start(template))) == [".modelyardignore", "1/model.py"]
+    (folder / "config.yaml").write_text("")
+    names = render(make_start(template))
+    assert sorted(names) == [".modelyard/config.schema.json", ".modelyardignore", "1/model.py", "config.yaml"]
