@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "env": "Print shell exports that point clients at the server.",
     "init": "Start a model folder from a template.",
     "check": "Check a model folder without running it.",
+    "schema": "The JSON schema of config.yaml, for editors.",
     "run": "Test a model folder on this machine, without a server.",
     "upload": "Upload a model folder as a new version, and wait until it serves.",
     "predict": "Ask a model.",
