@@ -223,9 +223,7 @@ def test_ctrl_c_leaves_nothing_behind(folder: Path, cache: Path, tmp_path: Path,
     wait = f"print('waits', flush=True); open({str(gate)!r}).read()" if when == "loading" else "pass"
     write_folder(folder, model=MODEL.replace('self.mark = "!"', f'self.mark = "!"; {wait}'))
     before = sorted(folder.rglob("*"))
-    terminal = Terminal(
-        *("run", folder, "--serve", "--watch", "--port", "0"), cache_dir=cache, temp_dir=short
-    )
+    terminal = Terminal(*("run", folder, "--serve", "--watch", "--port", "0"), cache_dir=cache, temp_dir=short)
     terminal.wait_for("Ctrl-C stops it." if when == "serving" else "waits")
     assert find_workers(folder)
 
@@ -286,3 +284,28 @@ def test_without_serving_the_test_requests_run_again_after_every_save(folder: Pa
     assert code == 0
     assert (folder / "loads.txt").read_text() == "xxx"
     assert find_workers(folder) == []
+
+
+def test_files_that_a_slow_load_writes_do_not_start_it_again(served: ServedFolder, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    served.save('self.mark = "!"', f"open({str(gate)!r}).read(); self.mark = '?'")
+    served.wait_for("loading again")
+    with gate.open("w"):
+        (served.folder / "notes.md").write_text("saved while it loads")
+        time.sleep(0.5)  # longer than a burst: the saves have been told
+    served.wait_for("loaded again in")
+    assert ask(served) == "one x?"
+    assert count_loads(served) == 2
+
+
+def test_a_failing_load_that_writes_files_is_not_tried_again_by_itself(folder: Path, cache: Path) -> None:
+    write_folder(folder, model=MODEL.replace('self.mark = "!"', "self.mark = 1 / 0"))
+    with served_folder(folder, "--watch", cache_dir=cache) as served:
+        served.wait_for("the next save is waited for")
+        time.sleep(0.5)  # as above
+        assert count_loads(served) == 1
+        served.save("1 / 0", "2 / 0")
+        served.wait_for("not loaded", times=2)
+        time.sleep(0.5)
+        assert count_loads(served) == 2

@@ -17,6 +17,7 @@ from modelyard.errors import ModelyardError
 from modelyard.local.run import Report, run_session
 from modelyard.local.session import Options, Session, open_session
 from modelyard.local.watch import watch_folder
+from modelyard.parts.saves import FailedStart
 from modelyard.wire.reload import KEPT, RESTART, SAME, START_FILES, Reloaded
 
 Tell = Callable[[str], None]
@@ -46,12 +47,15 @@ class _Watching:
             self._load()
 
     def _load(self) -> None:
+        attempt = FailedStart(folder=self._folder)
         try:
             with open_session(self._folder, self._options, tell_build=self._tell, tell_line=self._tell) as session:
                 self._test_until_restart(session)
         except ModelyardError as error:
+            attempt.fail()
             self._say(describe_failure(error, "the next save is waited for"))
-            self._saves.wait()
+            while not attempt.list_saved_since(self._saves.wait()):
+                pass
 
     def _test_until_restart(self, session: Session) -> None:
         """Test after each save, as long as the loaded model can take them."""

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,15 +51,16 @@ class House:
             )
         )
 
-    def begin(self, replica: ScriptedReplica) -> None:
-        """A replica that loads at once, and answers RELOAD."""
+    def begin(self, replica: ScriptedReplica, *, loads: bool = True) -> None:
+        """A replica that loads at once, or not by itself, and answers RELOAD."""
 
         async def reload(payload: bytes) -> bytes:
             self.asked.append(json.loads(payload))
             return self.answer.encode()
 
         replica.link.reload = reload  # type: ignore[attr-defined]
-        replica.ready()
+        if loads:
+            replica.ready()
 
     def prepare(self, stop: threading.Event) -> Prepared:
         if self.prepare_raises:
@@ -175,10 +177,10 @@ async def test_what_failed_is_part_of_the_next_edit(open_house: Open) -> None:
         assert house.asked == [["1/a.py"], ["1/a.py", "1/b.py"], ["1/c.py"]]
 
 
-async def test_a_save_while_a_new_one_loads_begins_again(open_house: Open) -> None:
+async def test_a_save_of_what_the_new_one_has_read_begins_again(open_house: Open) -> None:
     async with open_house() as house:
         house.answer = Reloaded(outcome=RESTART, message="x")
-        house.backend.script = lambda replica: None
+        house.backend.script = lambda replica: house.begin(replica, loads=False)
         house.host.edit({"1/a.py"})
         await until(lambda: len(house.backend.replicas) == 2)
 
@@ -187,7 +189,54 @@ async def test_a_save_while_a_new_one_loads_begins_again(open_house: Open) -> No
         await house.wait_for("started", "restart x", "restart x", "started")
 
         assert [replica.stops for replica in house.backend.replicas[1:]] == [1, 0]
-        assert house.asked[-1] == ["1/a.py", "1/b.py"]
+        assert house.asked == [["1/a.py"], ["1/b.py"], ["1/a.py", "1/b.py"]]
+
+
+async def test_a_save_of_anything_else_lets_the_new_one_go_on(open_house: Open) -> None:
+    async with open_house() as house:
+        house.answer = Reloaded(outcome=RESTART, message="x")
+        house.backend.script = lambda replica: house.begin(replica, loads=False)
+        house.host.edit({"1/a.py"})
+        await until(lambda: len(house.backend.replicas) == 2)
+
+        house.answer = Reloaded(outcome=SAME, methods=METHODS)
+        house.host.edit({"loads.txt"})
+        await until(lambda: house.asked[-1] == ["loads.txt"])
+        house.backend.replicas[1].ready()
+        await house.wait_for("started", "restart x", "started")
+
+        assert house.backend.replicas[1].stops == 0
+
+
+async def test_what_a_failed_start_wrote_does_not_start_another(open_house: Open, tmp_path: Path) -> None:
+    async with open_house() as house:
+        (tmp_path / "log.txt").write_text("written while it loaded")
+        house.host._means = replace(house.host._means, folder=tmp_path)
+        house.answer = Reloaded(outcome=RESTART, message="x")
+        house.backend.script = lambda replica: replica.fail("no")
+        house.host.edit(EDIT)
+        await house.wait_for("started", "restart x", "not loaded: no, serving: True")
+
+        house.host.edit({"log.txt"})
+        assert not house.host._wake.is_set()
+        house.backend.script = house.begin
+        (tmp_path / "labels.txt").write_text("saved since")
+        house.host.edit({"labels.txt"})
+        await house.wait_for("started", "restart x", "not loaded: no, serving: True", "restart x", "started")
+
+
+async def test_a_save_while_the_first_one_loads_is_followed() -> None:
+    house = House()
+    house.answer = Reloaded(outcome=RESTART, message="x")
+    house.backend.script = lambda replica: house.begin(replica, loads=False)
+    starting = asyncio.create_task(house.host.start())
+    await until(lambda: len(house.backend.replicas) == 1)
+    house.backend.script = house.begin
+    house.host.edit({"1/a.py"})
+    await starting
+
+    assert [replica.stops for replica in house.backend.replicas] == [1, 0]
+    await house.host.close()
 
 
 async def test_a_crash_is_recovered_from(open_house: Open) -> None:
@@ -209,7 +258,7 @@ async def test_a_crashed_model_that_does_not_load_again_is_tried_again(open_hous
 
 async def test_an_edit_mends_a_model_that_crashed(open_house: Open) -> None:
     async with open_house() as house:
-        house.host._means = house.host._means.__class__(**{**vars(house.host._means), "back_off_s": (60.0,)})
+        house.host._means = replace(house.host._means, back_off_s=(60.0,))
         house.backend.replicas[0].exit(-11)
         await house.wait_for("started", "crashed")
 

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Protocol
 
 from modelyard.errors import ModelLoadFailed, ModelyardError, WorkerCrashed
+from modelyard.parts.saves import FailedStart
 from modelyard.server.backends.base import Backend, Replica, ReplicaSpec, WorkerState, WorkerStatus
-from modelyard.server.control.keeper import BACK_OFF_S, SLOTS_PER_THREAD
+from modelyard.server.control.keeper import BACK_OFF_S, HEALTHY_S, SLOTS_PER_THREAD
 from modelyard.server.records import ModelKey
 from modelyard.server.routing.router import Router
 from modelyard.wire.messages import ModelVersion
-from modelyard.wire.reload import FAILED, RESTART, START_FILES, Reloaded, encode_paths
+from modelyard.wire.reload import FAILED, RESTART, SAME, START_FILES, Reloaded, encode_paths
 
 RELOAD_S = 30.0
 """How long a worker may think about an edit."""
@@ -95,6 +96,12 @@ class FolderHost:
         self._routed: tuple[str, frozenset[str]] | None = None
         self._pending: frozenset[str] = frozenset()
         """Edits that no worker which serves has taken."""
+        self._candidate: Replica | None = None
+        """What is being started."""
+        self._fresh: frozenset[str] = frozenset()
+        """Edits that came since, and that it was not asked about."""
+        self._failed: FailedStart | None = None
+        """The last start, where it failed."""
         self._wake = asyncio.Event()
         self._crashes = 0
         """In a row, since an edit or a healthy minute."""
@@ -102,14 +109,19 @@ class FolderHost:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Load the model for the first time. Raises what stands in the way, as it does for a test run."""
+        """Load the model for the first time, anew for each edit that matters meanwhile. Raises what stands in the way,
+        as it does for a test run."""
         began = time.monotonic()
-        await self._switch()
+        while not await self._load():
+            self._wake.clear()
         self._means.events.on_started(frozenset(), time.monotonic() - began)
 
     def edit(self, paths: Iterable[str]) -> None:
-        """Files changed. A replica that is being started for an earlier edit is dropped for this one."""
+        """Files changed. A replica that is being started is dropped for this, where it had read them already."""
         self._pending |= frozenset(paths)
+        self._fresh |= frozenset(paths)
+        if self._failed is not None and not self._failed.list_saved_since(paths):
+            return
         self._crashes = 0
         self._wake.set()
 
@@ -148,21 +160,74 @@ class FolderHost:
         if paths:
             self._means.events.on_edit(paths, told, time.monotonic() - began)
         if told.outcome == RESTART:
-            await self._switch_unless_woken(paths, began)
+            await self._try_load(began)
         elif told.outcome != FAILED:
             self._pending -= paths
 
-    async def _switch_unless_woken(self, paths: frozenset[str], began: float) -> None:
-        switching = asyncio.create_task(self._try_switch(paths, began))
+    async def _try_load(self, began: float) -> None:
+        paths = self._pending
+        try:
+            is_loaded = await self._load()
+        except ModelyardError as error:
+            self._means.events.on_failed(error, is_serving=self._active is not None)
+            if not paths:
+                self._crash = WorkerStatus(state=WorkerState.EXITED, message=error.message, details=error.details)
+                self._wake.set()
+            return
+        if is_loaded:
+            self._means.events.on_started(paths, time.monotonic() - began)
+
+    async def _load(self) -> bool:
+        """Start a new replica and let it take over; False where an edit came that it had read already."""
+        self._failed = None
+        attempt = FailedStart(folder=self._means.folder)
+        switching = asyncio.create_task(self._switch())
+        try:
+            while not switching.done():
+                if await self._is_outdated_before(switching):
+                    self._wake.set()
+                    return False
+            switching.result()
+            if self._pending:
+                self._wake.set()
+            return True
+        except ModelyardError:
+            self._fail(attempt)
+            raise
+        finally:
+            switching.cancel()
+            await asyncio.gather(switching, return_exceptions=True)
+            self._candidate = None
+
+    def _fail(self, attempt: FailedStart) -> None:
+        """The next try is for an edit that came after this one began."""
+        attempt.fail()
+        self._failed = attempt
+        self._wake.clear()
+        if attempt.list_saved_since(self._fresh):
+            self._wake.set()
+
+    async def _is_outdated_before(self, switching: asyncio.Task[None]) -> bool:
+        """Wait for the new replica or for an edit; is it an edit that asks for another start?"""
         waking = asyncio.create_task(self._wake.wait())
         try:
             await asyncio.wait({switching, waking}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waking.cancel()
-            switching.cancel()
-            await asyncio.gather(switching, waking, return_exceptions=True)
-        if not switching.cancelled():
-            switching.result()
+            await asyncio.gather(waking, return_exceptions=True)
+        if switching.done():
+            return False
+        self._wake.clear()
+        return await self._is_candidate_outdated()
+
+    async def _is_candidate_outdated(self) -> bool:
+        """Has what is being started read files that are others now?"""
+        if self._fresh & START_FILES:
+            return True
+        if self._candidate is None or not self._candidate.link.is_open:
+            return False
+        paths, self._fresh = self._fresh, frozenset()
+        return (await self._ask(self._candidate, paths)).outcome != SAME
 
     async def _ask_worker(self, paths: frozenset[str]) -> Reloaded:
         """What the running worker makes of the edits. It is not asked where it cannot take them."""
@@ -171,32 +236,27 @@ class FolderHost:
             return Reloaded(outcome=RESTART, message="no worker runs")
         if decisive := sorted(paths & START_FILES):
             return Reloaded(outcome=RESTART, message=f"{' and '.join(decisive)} changed")
+        told = await self._ask(active, paths)
+        if told.outcome != RESTART:
+            self._route(active, told.methods)
+        return told
+
+    async def _ask(self, replica: Replica, paths: frozenset[str]) -> Reloaded:
         try:
             async with asyncio.timeout(RELOAD_S):
-                told = Reloaded.decode(await active.link.reload(encode_paths(paths)))
+                return Reloaded.decode(await replica.link.reload(encode_paths(paths)))
         except TimeoutError:
             return Reloaded(outcome=RESTART, message=f"the worker did not answer for {RELOAD_S:g} s")
         except ModelyardError as error:
             return Reloaded(outcome=RESTART, message=error.message)
-        self._route(active, told.methods)
-        return told
-
-    async def _try_switch(self, paths: frozenset[str], began: float) -> None:
-        try:
-            await self._switch()
-        except ModelyardError as error:
-            self._means.events.on_failed(error, is_serving=self._active is not None)
-            if not paths:
-                self._crash = WorkerStatus(state=WorkerState.EXITED, message=error.message, details=error.details)
-                self._wake.set()
-            return
-        self._pending -= paths
-        self._means.events.on_started(paths, time.monotonic() - began)
 
     async def _switch(self) -> None:
         """Start a new replica; once it is ready, requests go to it and the old one drains and stops."""
+        self._fresh = frozenset()
         prepared = await self._prepare()
-        replica = await self._means.backend.start(self._make_spec(prepared), self._means.events.on_line)
+        replica = self._candidate = await self._means.backend.start(
+            self._make_spec(prepared), self._means.events.on_line
+        )
         try:
             statuses = replica.watch()
             ready = await _wait_ready(statuses)
@@ -204,6 +264,7 @@ class FolderHost:
         except BaseException:
             await asyncio.shield(asyncio.ensure_future(replica.stop(grace_s=0.0)))
             raise
+        self._pending = self._fresh
         before, self._active = self._active, replica
         self._route(replica, ready.methods)
         self._own(self._follow(replica, statuses))
@@ -246,10 +307,13 @@ class FolderHost:
 
     async def _follow(self, replica: Replica, statuses: AsyncIterator[WorkerStatus]) -> None:
         """Watch the replica until it is gone; start another where nobody asked it to go."""
+        ready_at = time.monotonic()
         async for status in statuses:
             if status.state is not WorkerState.EXITED:
                 continue
             self._means.router.remove(replica.spec.replica_id)
+            if time.monotonic() - ready_at > HEALTHY_S:
+                self._crashes = 0
             if replica is self._active:
                 self._active, self._crash = None, status
                 self._wake.set()

@@ -35,12 +35,12 @@ class Reads:
 
     def install(self) -> None:
         """Begin to listen."""
-        for folder, _, names in os.walk(os.path.join(self._top, WEIGHTS)):  # noqa: PTH118 - compared as text
-            self._note_read(*(os.path.join(folder, name) for name in names))  # noqa: PTH118
+        self._note_weights()
         sys.addaudithook(self._hear)
 
     def end_loading(self) -> None:
-        """What is read from now on is no part of what is loaded."""
+        """What is read from now on is no part of what is loaded. Weights that came while it loaded are."""
+        self._note_weights()
         self._is_loading = False
 
     def has_changed(self, name: str) -> bool:
@@ -49,13 +49,17 @@ class Reads:
         return place in self._read and self._read[place] != _stamp(place)
 
     def is_new_weight(self, name: str) -> bool:
-        """Is it below the weights, and was not there when the process began?"""
+        """Is it below the weights, and was not there when the model had loaded?"""
         place = os.path.join(self._top, name)  # noqa: PTH118
         return name.startswith(f"{WEIGHTS}/") and place not in self._read and _stamp(place) is not None
 
     def was_written(self, name: str) -> bool:
         """Did the model itself ever write, move or remove it?"""
         return os.path.join(self._top, name) in self._written  # noqa: PTH118
+
+    def _note_weights(self) -> None:
+        for folder, _, names in os.walk(os.path.join(self._top, WEIGHTS)):  # noqa: PTH118 - compared as text
+            self._note_read(*(os.path.join(folder, name) for name in names))  # noqa: PTH118
 
     def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
         """Called for each of Python's audit events, in any thread: it may not fail."""

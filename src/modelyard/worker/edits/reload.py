@@ -19,7 +19,7 @@ from modelyard.worker.edits.changes import Changes, find_changes
 from modelyard.worker.edits.patch import CannotPatch, Patch
 from modelyard.worker.edits.reach import Key
 from modelyard.worker.edits.reads import Reads
-from modelyard.worker.edits.sources import Sources
+from modelyard.worker.edits.sources import Sources, read_source
 from modelyard.worker.edits.units import ModuleUnits, read_units
 from modelyard.worker.traces import tell
 
@@ -48,7 +48,7 @@ class Reloader:
             return self._answer(RESTART, reason)
         running = self._sources.list_modules()
         try:
-            texts = {name: text for name, (module, _) in running.items() if (text := _read(module)) is not None}
+            texts = {name: text for name, (module, _) in running.items() if (text := read_source(module)) is not None}
             old = {name: self._units(module, text) for name, (module, text) in running.items()}
             new = {name: self._units(running[name][0], text) for name, text in texts.items()}
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -102,13 +102,6 @@ class Reloader:
     def _answer(self, outcome: str, message: str = "", details: str = "") -> Reloaded:
         methods = implemented_methods(type(self._runner))
         return Reloaded(outcome=outcome, message=message, details=details, methods=methods)
-
-
-def _read(module: ModuleType) -> bytes | None:
-    try:
-        return Path(str(module.__file__)).read_bytes()
-    except OSError:
-        return None
 
 
 def _shorten(file: str, folder: Path) -> str:

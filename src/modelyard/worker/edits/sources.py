@@ -88,3 +88,11 @@ class _Loader(SourceFileLoader):
         code: CodeType = self.source_to_code(text, self.path)
         self._sources.remember(fullname, text)
         return code
+
+
+def read_source(module: ModuleType) -> bytes | None:
+    """The module's file as it is now; None where it is gone."""
+    try:
+        return Path(str(module.__file__)).read_bytes()
+    except OSError:
+        return None

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from modelyard.errors import ModelyardError
 from modelyard.wire.frames import LAST, Frame, Kind
-from modelyard.wire.reload import RESTART, Reloaded, decode_paths
+from modelyard.wire.reload import RESTART, SAME, Reloaded, decode_paths
 from modelyard.worker.crew import Crew
 from modelyard.worker.edits.reads import Reads
 from modelyard.worker.edits.reload import Reloader
-from modelyard.worker.edits.sources import Sources
+from modelyard.worker.edits.sources import Sources, read_source
 from modelyard.worker.invoke import Invoker
 from modelyard.worker.link import Link
 from modelyard.worker.load import MODULE_NAME, LoadedModel
@@ -67,10 +67,17 @@ class Watch:
 
     def _reload(self, paths: Sequence[str]) -> Reloaded:
         if self._reloader is None or self._invoker is None:
-            return Reloaded(outcome=RESTART, message="the model was still loading")
+            return self._compare_while_loading(paths)
         told = self._reloader.reload(paths, self._pause)
         self._invoker.replace_methods(told.methods)
         return told
+
+    def _compare_while_loading(self, paths: Sequence[str]) -> Reloaded:
+        """Has something changed that was read already? What is read later is read as it is now."""
+        is_other = any(read_source(module) != text for module, text in self._sources.list_modules().values())
+        if is_other or any(self._reads.has_changed(path) and not self._reads.was_written(path) for path in paths):
+            return Reloaded(outcome=RESTART, message="what was read while loading has changed")
+        return Reloaded(outcome=SAME)
 
     def _pause(self) -> AbstractContextManager[int]:
         assert self._crew is not None
