@@ -81,7 +81,7 @@ def command(
         *(read_media("video", one) for one in videos),
         *(make_file_input(one) for one in files),
     ]
-    _check_modes(inputs, port, only, is_serving=is_serving, is_strict=is_strict)
+    _check_modes(inputs, port, only, is_serving=is_serving, is_watching=is_watching, is_strict=is_strict)
     with _watch(is_quiet=is_quiet or (as_json and not is_serving)) as (tell, progress):
         options = Options(
             inputs=inputs,
@@ -114,9 +114,11 @@ def command(
             run_strict(report, options, only, tell, as_json=as_json)
 
 
-def _check_modes(inputs: list[Input], port: int | None, only: Many, *, is_serving: bool, is_strict: bool) -> None:
-    if is_strict and is_serving:
-        raise click.UsageError("--strict and --serve exclude each other")
+def _check_modes(
+    inputs: list[Input], port: int | None, only: Many, *, is_serving: bool, is_watching: bool, is_strict: bool
+) -> None:
+    if is_strict and (is_serving or is_watching):
+        raise click.UsageError("--strict goes without --serve and --watch")
     if only and not is_strict:
         raise click.UsageError("--only is for --strict")
     if is_serving and inputs:
