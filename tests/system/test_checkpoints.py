@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clarifai_grpc.grpc.api.status import status_code_pb2
 
 from support.folders import write_folder
 from support.hub import Hub, serve_hub
 from support.server import V2, RunningServer, running_server
-from support.uploads import deploy, get_version, read_log
+from support.uploads import deploy, get_version, read_log, upload, wait_built
 
 TOKEN = "hf_sYsTeMtOkEn"
 FILES = {
@@ -143,3 +144,17 @@ def test_when_upload_the_server_needs_no_hub(server: RunningServer, hub: Hub, tm
     with V2(server) as v2:
         output = ask(v2, json.loads(done.stdout)["version_id"])
         assert [one.name for one in output.data.concepts] == ["cat", "dog"]
+
+
+def test_a_server_that_dies_with_a_fetched_checkpoint_goes_on_with_it(hub: Hub, tmp_path: Path) -> None:
+    folder = write(tmp_path / "net", "owner/open")
+    environment = {"HF_ENDPOINT": hub.url, "HF_TOKEN": ""}
+    dying = RunningServer(tmp_path / "data", env={**environment, "MODELYARD_FAILPOINT": "build.fetched=kill"})
+    with V2(dying, retries=False) as v2:
+        version_id = upload(v2, folder, "net")
+    assert dying.wait_until_dead() == -9
+    before = len(hub.downloads())
+    with running_server(tmp_path / "data", env=environment) as server, V2(server) as v2:
+        assert wait_built(v2, version_id, "net").status.code == status_code_pb2.MODEL_TRAINED
+        assert ask(v2, version_id).data.text.raw.startswith(FILES["model.safetensors"].decode())
+    assert len(hub.downloads()) == before

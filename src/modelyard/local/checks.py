@@ -91,7 +91,7 @@ class _Check:
             if fine and not any(has_field(output.data, name) for output in fine):
                 yield Finding(
                     where=f"{self._method}: outputs[].data.{name}",
-                    problem=f"no output has {name}; a {self._type.id} answers {' and '.join(self._type.output_fields)}",
+                    problem=f"no output has {name}; {self._type.id} models answer {' and '.join(self._type.output_fields)}",
                     fix=f"fill output.data.{name}",
                     # Nothing may be in an image, and a label may be below the threshold.
                     is_error=name not in ("regions", "concepts"),

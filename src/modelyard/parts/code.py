@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
@@ -36,17 +37,34 @@ ALWAYS_IGNORED = (
     ".ipynb_checkpoints/",
     ".idea/",
     ".vscode/",
+    "/.modelyard/",
     f"/{MARKER}",
 )
 """In gitignore syntax; a line such as `!.env` in .modelyardignore takes one back in."""
 DOCKERFILE = "Dockerfile"
 
 
+@dataclass(frozen=True, kw_only=True)
+class IgnoreRule:
+    """One line in gitignore syntax."""
+
+    text: str
+    line: int
+    """In .modelyardignore; 0 for one of our own list."""
+
+    def __str__(self) -> str:
+        return f"{self.text} ({IGNORE_FILE} line {self.line})" if self.line else f"{self.text} (always)"
+
+
 class IgnoreRules:
     """What stays behind: our own list, and the folder's .modelyardignore (gitignore syntax) after it."""
 
     def __init__(self, text: str = "") -> None:
-        self._spec = GitIgnoreSpec.from_lines([*ALWAYS_IGNORED, *text.splitlines()])
+        own = [IgnoreRule(text=line, line=0) for line in ALWAYS_IGNORED]
+        lines = enumerate(text.splitlines(), start=1)
+        # Empty lines are left out: the library passes over them, and counts the others.
+        self._rules = [*own, *(IgnoreRule(text=line, line=number) for number, line in lines if line)]
+        self._spec = GitIgnoreSpec.from_lines(rule.text for rule in self._rules)
 
     @classmethod
     def of_folder(cls, folder: Path) -> IgnoreRules:
@@ -60,6 +78,11 @@ class IgnoreRules:
         """Does a file or folder stay behind? `path` is relative, with `/`."""
         return self._spec.match_file(f"{path}/" if is_folder else path)
 
+    def find_rule(self, path: str, *, is_folder: bool = False) -> IgnoreRule | None:
+        """The rule for which it stays behind; None where it does not."""
+        found = self._spec.check_file(f"{path}/" if is_folder else path)
+        return self._rules[found.index] if found.include and found.index is not None else None
+
 
 def list_files(folder: Path) -> list[Path]:
     """The model's files, as paths relative to `folder`, sorted. A link inside the folder counts as what it leads to.
@@ -67,12 +90,19 @@ def list_files(folder: Path) -> list[Path]:
     Raises:
         InvalidFolder: Links that lead nowhere, outside or in a circle, and files that are not plain; all at once.
     """
-    problems: list[str] = []
-    walk = _Walk(folder.resolve(), IgnoreRules.of_folder(folder), problems)
+    return walk_folder(folder)[0]
+
+
+def walk_folder(folder: Path) -> tuple[list[Path], dict[str, IgnoreRule]]:
+    """Like `list_files`, and what stays behind with the rule for it; a folder that does, as one, ends with `/`.
+
+    Raises InvalidFolder as `list_files` does.
+    """
+    walk = _Walk(folder.resolve(), IgnoreRules.of_folder(folder))
     found = sorted(walk.list_below(""), key=lambda path: path.as_posix())
-    if problems:
-        raise InvalidFolder("\n".join(sorted(problems)), hint=f"copy the file in, or name it in {IGNORE_FILE}")
-    return found
+    if walk.problems:
+        raise InvalidFolder("\n".join(sorted(walk.problems)), hint=f"copy the file in, or name it in {IGNORE_FILE}")
+    return found, walk.ignored
 
 
 def split_parts(entries: Iterable[FileEntry], rules: IgnoreRules | None = None) -> tuple[Part, Part | None]:
@@ -105,15 +135,16 @@ def _is_dropped(path: str, rules: IgnoreRules) -> bool:
 
 
 class _Walk:
-    def __init__(self, top: Path, rules: IgnoreRules, problems: list[str]) -> None:
+    def __init__(self, top: Path, rules: IgnoreRules) -> None:
         self._top = top
         self._rules = rules
-        self._problems = problems
+        self.problems: list[str] = []
+        self.ignored: dict[str, IgnoreRule] = {}
 
     def list_below(self, prefix: str) -> Iterator[Path]:
         """The files below `prefix` (a path with its `/`, or nothing for the top)."""
         if prefix.count("/") > MAX_DEPTH:
-            self._problems.append(f"{prefix}: folders are deeper than {MAX_DEPTH}")
+            self.problems.append(f"{prefix}: folders are deeper than {MAX_DEPTH}")
             return
         for name in sorted(os.listdir(self._top / prefix)):  # noqa: PTH208 - names are enough
             yield from self._look_at(prefix + name)
@@ -124,18 +155,19 @@ class _Walk:
             mode = place.stat().st_mode
         except OSError:
             if not self._rules.is_ignored(path):
-                self._problems.append(f"{path}: the link leads nowhere")
+                self.problems.append(f"{path}: the link leads nowhere")
             return
         is_folder = stat.S_ISDIR(mode)
-        if self._rules.is_ignored(path, is_folder=is_folder):
+        if rule := self._rules.find_rule(path, is_folder=is_folder):
+            self.ignored[f"{path}/" if is_folder else path] = rule
             return
         if place.is_symlink() and not place.resolve().is_relative_to(self._top):
-            self._problems.append(f"{path}: the link leads outside of the model folder")
+            self.problems.append(f"{path}: the link leads outside of the model folder")
         elif place.is_symlink() and place.parent.resolve().is_relative_to(place.resolve()):
-            self._problems.append(f"{path}: the link leads in a circle")
+            self.problems.append(f"{path}: the link leads in a circle")
         elif is_folder:
             yield from self.list_below(path + "/")
         elif stat.S_ISREG(mode):
             yield Path(path)
         else:
-            self._problems.append(f"{path}: it is neither a file nor a folder")
+            self.problems.append(f"{path}: it is neither a file nor a folder")

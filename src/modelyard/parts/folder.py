@@ -11,6 +11,7 @@ from pathlib import Path
 from modelyard.config.load import load_config
 from modelyard.config.schema import FolderConfig
 from modelyard.errors import InvalidConfig, InvalidFolder, InvalidRequest
+from modelyard.parts.platforms import explain_platforms
 from modelyard.parts.requirements import MAX_BYTES as MAX_REQUIREMENTS_BYTES
 from modelyard.parts.requirements import Requirements, parse_requirements
 
@@ -27,6 +28,8 @@ class CheckedFolder:
     requirements: Requirements
     warnings: tuple[str, ...]
     """What the author may have meant otherwise, one line each."""
+    notes: tuple[str, ...] = ()
+    """How something was understood, one line each."""
 
 
 def check_folder(folder: Path, *, is_multi_user: bool = False) -> CheckedFolder:
@@ -44,7 +47,14 @@ def check_folder(folder: Path, *, is_multi_user: bool = False) -> CheckedFolder:
     check.check_model(config.python_version if config else "")
     if check.problems or config is None or requirements is None:
         raise check.refuse()
-    return CheckedFolder(config=config, requirements=requirements, warnings=(*check.warnings, *requirements.warnings))
+    if told := explain_platforms(config.platforms):
+        check.warnings.append(f"{CONFIG}: {told}")
+    return CheckedFolder(
+        config=config,
+        requirements=requirements,
+        warnings=(*check.warnings, *requirements.warnings),
+        notes=tuple(check.notes),
+    )
 
 
 class _Check:
@@ -52,6 +62,7 @@ class _Check:
         self._folder = folder
         self.problems: list[InvalidRequest] = []
         self.warnings: list[str] = []
+        self.notes: list[str] = []
 
     def read_config(self) -> FolderConfig | None:
         try:
@@ -60,6 +71,7 @@ class _Check:
             self.problems.append(problem)
             return None
         self.warnings += [f"{CONFIG}: {warning}" for warning in loaded.warnings]
+        self.notes += [f"{CONFIG}: {note}" for note in loaded.notes]
         return loaded.config
 
     def read_requirements(self, *, is_multi_user: bool) -> Requirements | None:

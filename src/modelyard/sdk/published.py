@@ -11,12 +11,13 @@ from types import ModuleType
 def load_published(module: str, name: str) -> object:
     """A name that our `clarifai.*` module does not have, out of the published module of the same name.
 
-    For a module's `__getattr__`. The published module is loaded under a name of its own: ours stays what it is.
+    For a module's `__getattr__`. The published module is loaded under a name of its own: ours stays what it is. Of the
+    names that Python itself asks modules for, only `__version__` is looked for there.
 
     Raises:
         AttributeError: No published SDK is installed, or it has no such name; the message says what to do.
     """
-    if name.startswith("__"):
+    if name.startswith("__") and name != "__version__":
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
     found = _load(module)
     if found is None:

@@ -19,6 +19,7 @@ NAMES = frozenset(
         "upload.before_ack",
         "upload.after_ack",
         "build.started",
+        "build.fetched",
         "build.locked",
         "build.installed",
         "build.before_done",

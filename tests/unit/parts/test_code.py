@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.errors import InvalidFolder
-from modelyard.parts.code import IgnoreRules, explain_dropped, list_files, split_parts
+from modelyard.parts.code import IgnoreRules, explain_dropped, list_files, split_parts, walk_folder
 from modelyard.parts.files import FileEntry
 
 
@@ -116,3 +116,14 @@ def test_nothing_dropped_is_nothing_said() -> None:
 def test_rules_of_the_folder_are_used_where_given() -> None:
     code, _ = split_parts(entries(".env"), IgnoreRules("!.env"))
     assert [entry.path for entry in code.files] == [".env"]
+
+
+def test_what_stays_behind_is_told_with_its_rule(folder: Path) -> None:
+    put(folder, ".git/config", "data/big.bin", "data/keep.bin", "b.md")
+    (folder / ".modelyardignore").write_text("\n# ours\n\ndata/*\n!data/keep.bin\n*.md\n")
+    ignored = walk_folder(folder)[1]
+    assert {path: str(rule) for path, rule in ignored.items()} == {
+        ".git/": ".git/ (always)",
+        "b.md": "*.md (.modelyardignore line 6)",
+        "data/big.bin": "data/* (.modelyardignore line 4)",
+    }
