@@ -88,10 +88,11 @@ class _Check:
         fine = [output for answer in answers for output in answer.outputs if output.status.code in _FINE]
         for path in self._type.output_fields:
             name = path.partition("[")[0].partition(".")[0]
+            promised = " and ".join(self._type.output_fields)
             if fine and not any(has_field(output.data, name) for output in fine):
                 yield Finding(
                     where=f"{self._method}: outputs[].data.{name}",
-                    problem=f"no output has {name}; {self._type.id} models answer {' and '.join(self._type.output_fields)}",
+                    problem=f"no output has {name}; {self._type.id} models answer {promised}",
                     fix=f"fill output.data.{name}",
                     # Nothing may be in an image, and a label may be below the threshold.
                     is_error=name not in ("regions", "concepts"),
