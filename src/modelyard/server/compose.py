@@ -24,7 +24,7 @@ from modelyard.server.api.asgi import make_app
 from modelyard.server.api.v2.dispatch import V2
 from modelyard.server.api.v2.uploads import UploadsV2
 from modelyard.server.backends.processes import ProcessBackend
-from modelyard.server.carriers import H2CornCarrier
+from modelyard.server.carriers.h2corn import H2CornCarrier
 from modelyard.server.control.builds import Builds
 from modelyard.server.control.keeper import Means
 from modelyard.server.control.maker import Maker

@@ -23,7 +23,7 @@ from modelyard.server.api.access import Access
 from modelyard.server.api.asgi import make_app
 from modelyard.server.api.v2.observed import ObservedV2, Seen
 from modelyard.server.backends.processes import ProcessBackend
-from modelyard.server.carriers import H2CornCarrier
+from modelyard.server.carriers.h2corn import H2CornCarrier
 from modelyard.server.control.folder_host import FolderEvents, FolderHost, FolderMeans, Prepare, Prepared
 from modelyard.server.desk import Desk, make_run_dir, open_desk, own_data_dir, utc_now, write_server_file
 from modelyard.server.records import Deployment, LogType, ModelKey, Version, VersionState

@@ -13,7 +13,7 @@ from clarifai_grpc.grpc.api import service_pb2, service_pb2_grpc
 
 from modelyard.errors import InvalidRequest
 from modelyard.server.api.asgi import make_app
-from modelyard.server.carriers import H2CornCarrier
+from modelyard.server.carriers.h2corn import H2CornCarrier
 from modelyard.wire.messages import PostModelOutputsRequest, StatusCode
 from support.doors import EchoHandlers, make_stub, make_v2
 

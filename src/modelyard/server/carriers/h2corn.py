@@ -1,17 +1,15 @@
-"""What carries the ASGI application on the network. The only file that names a server; each one is a class here."""
+"""h2corn carries the application: the default."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from h2corn import Config, RequestPolicy, Server
 
-from modelyard.errors import InvalidRequest
+from modelyard.server.carriers.base import explain_refusal
 
 log = logging.getLogger(__name__)
 
@@ -29,19 +27,6 @@ WINDOW_BYTES = 8 * 1024 * 1024
 FRAME_BYTES = 256 * 1024
 STREAM_PATHS = ("/v2/models/outputs/stream", "/v2/models/versions/upload")
 CANCEL_S = 5.0
-
-
-class Carrier(Protocol):
-    """Serves one application on one address. Signals are the caller's."""
-
-    async def start(self, app: Any) -> str:
-        """Bind, start up, and return the address really bound: `http://127.0.0.1:8080`. Raises `InvalidRequest` where
-        the address cannot be had."""
-        ...
-
-    async def stop(self, grace_s: float) -> None:
-        """Accept nothing more, let requests in flight run for up to `grace_s` seconds, cancel the rest. Idempotent."""
-        ...
 
 
 class H2CornCarrier:
@@ -75,7 +60,9 @@ class H2CornCarrier:
         except Exception as error:
             await asyncio.gather(self._serving, return_exceptions=True)
             self._serving = None
-            raise self._explain(error) from error
+            if isinstance(error, OSError):
+                raise explain_refusal(error, self._host, self._port) from error
+            raise
         scheme = "https" if self._certfile else "http"
         return f"{scheme}://{server.addresses[0]}"
 
@@ -146,21 +133,3 @@ class H2CornCarrier:
             h2_timeout_write=STALL_S,
             timeout_graceful_shutdown=DRAIN_LIMIT_S,
         )
-
-    def _explain(self, error: Exception) -> Exception:
-        if not isinstance(error, OSError):
-            return error
-        number = _find_errno(error)
-        if number == errno.EADDRINUSE:
-            return InvalidRequest(f"port {self._port} is in use", hint="take another with --port, or 0 for a free one")
-        reason = os.strerror(number) if number else str(error)
-        return InvalidRequest(f"cannot listen on {self._host} port {self._port}: {reason}")
-
-
-def _find_errno(error: BaseException | None) -> int | None:
-    """The number of an error of the system, which may lie under one that only has a text."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno:
-            return error.errno
-        error = error.__cause__ or error.__context__
-    return None

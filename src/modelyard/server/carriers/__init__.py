@@ -1,0 +1,1 @@
+"""What carries the ASGI application on the network: one class a server, and nothing else names one."""
