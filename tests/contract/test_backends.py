@@ -17,6 +17,7 @@ import pytest
 
 import modelyard
 from modelyard.errors import (
+    DeadlineExceeded,
     InternalError,
     InvalidModelOutput,
     ModelyardError,
@@ -75,6 +76,7 @@ class Echo(ModelRunner):
         if text == "meet":
             self.gate.wait(timeout=10)
         if text == "slow":
+            Path("begun").write_text("yes")
             time.sleep(0.3)
         if text == "print":
             print("said by the author")
@@ -389,6 +391,30 @@ async def test_cancelled_call_frees_its_place_in_the_worker(yard: Yard) -> None:
         await waiting
     assert texts(await slow) == ["slow"]
     assert texts(await replica.link.call(request("alive"))) == ["alive"]
+
+
+async def test_request_whose_time_is_up_is_not_begun(yard: Yard) -> None:
+    replica = await yard.load(threads=1)
+    slow = asyncio.create_task(replica.link.call(request("slow")))
+    late = asyncio.create_task(replica.link.call(request("crash"), time_left_s=0.05))
+    with pytest.raises(DeadlineExceeded, match="before the model could begin"):
+        await late
+    assert texts(await slow) == ["slow"]
+    assert texts(await replica.link.call(request("alive"), time_left_s=60)) == ["alive"]
+
+
+async def test_express_request_is_begun_before_what_waits_of_others(yard: Yard) -> None:
+    replica = await yard.load(threads=1)
+    order: list[str] = []
+
+    async def call(text: str, *, is_express: bool = False) -> None:
+        order.extend(texts(await replica.link.call(request(text), is_express=is_express)))
+
+    async with asyncio.timeout(20):
+        slow, *flood = (asyncio.create_task(call(text)) for text in ("slow", "a", "b"))
+        await wait_for(lambda: (replica.spec.folder / "begun").exists())
+        await asyncio.gather(slow, *flood, call("other", is_express=True))
+    assert order == ["slow", "other", "a", "b"]
 
 
 async def test_crash_in_predict_fails_what_is_in_flight_and_exits(yard: Yard) -> None:

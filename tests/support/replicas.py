@@ -36,12 +36,16 @@ class EchoLink:
         """What arrived, as the worker would parse it."""
         return [PostModelOutputsRequest.FromString(one) for one in self.payloads]
 
-    async def call(self, payload: bytes) -> bytes:
+    async def call(self, payload: bytes, *, time_left_s: float | None = None, is_express: bool = False) -> bytes:
+        del time_left_s, is_express
         if not self.is_open:
             raise WorkerCrashed("gone")
         return b"".join(self.take(payload))
 
-    def open(self, method: str, payload: bytes | None) -> EchoExchange:
+    def open(
+        self, method: str, payload: bytes | None, *, time_left_s: float | None = None, is_express: bool = False
+    ) -> EchoExchange:
+        del time_left_s, is_express
         self.exchanges.append(EchoExchange(self, method))
         if payload is not None:
             self.exchanges[-1].give(payload)

@@ -1,8 +1,8 @@
 """Frames: how gateway and worker talk over one socket. A little header, then the payload, untouched.
 
 0        4      5       6          8                16
-| length | kind | flags | reserved | request id     | payload (length bytes) ...
-| u32    | u8   | u8    | u16      | u64            |        (big endian)
+| length | kind | flags | time left | request id    | payload (length bytes) ...
+| u32    | u8   | u8    | u16       | u64           |        (big endian)
 
 worker                                gateway
   HELLO {protocol, token, replica}  ─►
@@ -16,6 +16,7 @@ worker                                gateway
 from __future__ import annotations
 
 import io
+import math
 import struct
 from enum import IntEnum
 from typing import NamedTuple
@@ -31,9 +32,12 @@ BUFFER_BYTES = 1 << 18
 LARGE_BYTES = 1 << 16
 """A payload above this travels, and is received, without being copied together with others."""
 
-FIRST, LAST, EMPTY, GENERATE, STREAM = 1, 2, 4, 8, 16
+FIRST, LAST, EMPTY, GENERATE, STREAM, EXPRESS = 1, 2, 4, 8, 16, 32
 """Flags. FIRST opens a request; LAST: nothing follows in this direction; EMPTY: the frame carries no message (a message
-of zero bytes is a message); GENERATE, STREAM: the method, on FIRST."""
+of zero bytes is a message); GENERATE, STREAM: the method, on FIRST; EXPRESS, on FIRST: of a caller who has nothing else
+here, to be begun before what waits of others."""
+
+_TIME_BITS, _MAX_SHIFT = 12, 15
 
 WINDOW = 64
 """Credit that both sides start with on each stream. A message may be sent while any is left."""
@@ -70,6 +74,8 @@ class Frame(NamedTuple):
     flags: int
     request_id: int
     payload: bytes
+    time_left: int = 0
+    """On FIRST: how long its caller still waits, see `encode_time`."""
 
 
 def encode_frame(kind: Kind, request_id: int = 0, payload: bytes = b"", flags: int = 0) -> bytes:
@@ -84,6 +90,7 @@ def encode_parts(
     flags: int = 0,
     *,
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+    time_left: int = 0,
 ) -> tuple[bytes, ...]:
     """One frame as the pieces to write: one where it is small, header and payload (not copied) where it is large.
 
@@ -92,9 +99,9 @@ def encode_parts(
     """
     size = len(payload)
     if size <= LARGE_BYTES:
-        return (HEADER.pack(size, kind, flags, 0, request_id) + payload,)
+        return (HEADER.pack(size, kind, flags, time_left, request_id) + payload,)
     check_size(size, max_payload_bytes)
-    return HEADER.pack(size, kind, flags, 0, request_id), payload
+    return HEADER.pack(size, kind, flags, time_left, request_id), payload
 
 
 def check_size(size_bytes: int, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> None:
@@ -117,6 +124,26 @@ def decode_credit(payload: bytes) -> int:
     if len(payload) != _CREDIT.size:
         raise InternalError(f"a credit frame has {_CREDIT.size} bytes, not {len(payload)}")
     return int(_CREDIT.unpack(payload)[0])
+
+
+def encode_time(seconds: float | None) -> int:
+    """A length of time in the two bytes of a header: 12 bits of milliseconds, 4 of how far they are shifted. Rounded
+    up, by less than a thousandth above 4 s; a day and a half at most; 0 stands for no limit."""
+    if seconds is None:
+        return 0
+    count = max(1, math.ceil(seconds * 1000))
+    shift = max(0, count.bit_length() - _TIME_BITS)
+    count = -(-count >> shift)
+    if count >> _TIME_BITS:
+        shift, count = shift + 1, count >> 1
+    return (shift << _TIME_BITS) | count if shift <= _MAX_SHIFT else (1 << (_TIME_BITS + 4)) - 1
+
+
+def decode_time(code: int) -> float | None:
+    """The seconds of `encode_time`; None for no limit."""
+    if not code:
+        return None
+    return ((code & ((1 << _TIME_BITS) - 1)) << (code >> _TIME_BITS)) / 1000
 
 
 def cost_of(size_bytes: int) -> int:
@@ -182,7 +209,7 @@ class FrameDecoder:
         frames: list[Frame] = []
         start, end, view = self._start, self._end, self._view
         while end - start >= HEADER_BYTES:
-            size, number, flags, _, request_id = HEADER.unpack_from(view, start)
+            size, number, flags, time_left, request_id = HEADER.unpack_from(view, start)
             kind = _KINDS[number]
             if kind is None:
                 raise InternalError(f"a frame of unknown kind {number}")
@@ -190,10 +217,10 @@ class FrameDecoder:
             body = start + HEADER_BYTES
             if body + size > end:
                 if size > self._large_bytes:
-                    self._large = _LargePayload(Frame(kind, flags, request_id, b""), size, view[body:end])
+                    self._large = _LargePayload(Frame(kind, flags, request_id, b"", time_left), size, view[body:end])
                     start = end
                 break
-            frames.append(Frame(kind, flags, request_id, bytes(view[body : body + size])))
+            frames.append(Frame(kind, flags, request_id, bytes(view[body : body + size]), time_left))
             start = body + size
         self._start = start
         return frames

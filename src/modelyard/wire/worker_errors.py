@@ -24,6 +24,7 @@ _BELIEVED: dict[str, type[ModelyardError]] = {
         errors.ModelBusy,
         errors.TooLarge,
         errors.Cancelled,
+        errors.DeadlineExceeded,
     )
 }
 

@@ -1,6 +1,6 @@
 """The author threads, and whose turn it is: as many requests run the author's code at once as the config says.
 
-`predict` and `generate` go to a fixed number of threads, in the order they came. A `stream` may be open for hours and
+`predict` and `generate` go to a fixed number of threads, in the order of `Lanes`. A `stream` may be open for hours and
 wait for its caller most of that time, so it has a thread of its own, and a turn only while the author's code runs.
 """
 
@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from queue import SimpleQueue
 
 from modelyard.errors import ModelBusy
-from modelyard.wire.frames import FIRST, Frame, Kind, decode_credit
+from modelyard.wire.frames import EXPRESS, FIRST, Frame, Kind, decode_credit, decode_time
 from modelyard.wire.worker_errors import encode_error
+from modelyard.worker.lanes import Lanes
 from modelyard.worker.link import Link
 from modelyard.worker.task import Task
 
@@ -25,7 +25,7 @@ class Crew:
     def __init__(self, run: Callable[[Task], None], link: Link) -> None:
         self._run = run
         self._link = link
-        self._queue: SimpleQueue[Task] = SimpleQueue()
+        self._lanes = Lanes()
         self._tasks: dict[int, Task] = {}
         self._changed = threading.Condition(threading.Lock())
         self._turns = threading.Semaphore(0)
@@ -75,7 +75,14 @@ class Crew:
                 self._turns.release(taken)
 
     def _begin(self, frame: Frame) -> None:
-        task = Task(frame.request_id, frame.flags, frame.payload, self._link.grant, self._turns)
+        task = Task(
+            frame.request_id,
+            frame.flags,
+            frame.payload,
+            self._link.grant,
+            self._turns,
+            time_left_s=decode_time(frame.time_left),
+        )
         with self._changed:
             is_stopping = self._is_stopping
             if not is_stopping:
@@ -86,11 +93,11 @@ class Crew:
         elif task.method == "stream":
             threading.Thread(target=self._serve, args=(task,), name="author-stream", daemon=True).start()
         else:
-            self._queue.put(task)
+            self._lanes.put(task, is_express=bool(frame.flags & EXPRESS))
 
     def _work(self) -> None:
         while True:
-            self._serve(self._queue.get())
+            self._serve(self._lanes.take())
 
     def _serve(self, task: Task) -> None:
         try:

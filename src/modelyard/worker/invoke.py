@@ -57,6 +57,7 @@ class Invoker:
     def _answer(self, task: Task) -> None:
         if task.is_cancelled:
             return
+        task.check_deadline()
         if task.method == "predict":
             payload = self._predict(_parse(task.take_first()))
             if not task.is_cancelled:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from modelyard.errors import Cancelled
+from modelyard.errors import Cancelled, DeadlineExceeded
 from modelyard.wire.frames import EMPTY, GENERATE, LAST, STREAM, WINDOW, cost_of
 
 
@@ -22,6 +23,7 @@ class Task:
         "_is_input_over",
         "_messages",
         "_turns",
+        "deadline",
         "is_cancelled",
         "method",
         "request_id",
@@ -34,8 +36,12 @@ class Task:
         payload: bytes,
         grant: Callable[[int, int], None],
         turns: threading.Semaphore | None = None,
+        *,
+        time_left_s: float | None = None,
     ) -> None:
         self.request_id = request_id
+        self.deadline = None if time_left_s is None else time.monotonic() + time_left_s
+        """When its caller gives up, `time.monotonic()`; None: it waits."""
         self.method = "stream" if flags & STREAM else "generate" if flags & GENERATE else "predict"
         self.is_cancelled = False
         self._grant = grant
@@ -95,6 +101,11 @@ class Task:
         """Raise `Cancelled` if the caller went away."""
         if self.is_cancelled:
             raise Cancelled("the caller went away")
+
+    def check_deadline(self) -> None:
+        """Raise `DeadlineExceeded` for a request whose time is up: it is not worth beginning."""
+        if self.deadline is not None and self.deadline <= time.monotonic():
+            raise DeadlineExceeded("the deadline of the request passed before the model could begin")
 
     def add_message(self, flags: int, payload: bytes) -> None:
         """One more message of a `stream`, or the end of them."""

@@ -41,15 +41,21 @@ class FakeLink:
         self.is_open = True
         self.calls: list[asyncio.Future[bytes]] = []
         self.exchanges: list[FakeExchange] = []
+        self.told: list[tuple[float | None, bool]] = []
+        """What came with each request: the time left, and whether it may overtake."""
 
-    async def call(self, payload: bytes) -> bytes:
+    async def call(self, payload: bytes, *, time_left_s: float | None = None, is_express: bool = False) -> bytes:
         if not self.is_open:
             raise WorkerCrashed("gone")
+        self.told.append((time_left_s, is_express))
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self.calls.append(future)
         return await future
 
-    def open(self, method: str, payload: bytes | None) -> FakeExchange:
+    def open(
+        self, method: str, payload: bytes | None, *, time_left_s: float | None = None, is_express: bool = False
+    ) -> FakeExchange:
+        self.told.append((time_left_s, is_express))
         self.exchanges.append(FakeExchange())
         return self.exchanges[-1]
 
@@ -167,6 +173,21 @@ async def test_deadline_passes_while_the_model_works(router: Router) -> None:
         await call(router, deadline=time.monotonic() + 0.02)
     assert link.calls[0].cancelled()
     assert router.in_flight("r") == 0
+
+
+async def test_the_worker_is_told_how_long_the_caller_waits(router: Router) -> None:
+    link = FakeLink()
+    router.add("r", "v", link, 4, PREDICT)
+    tasks = [call(router), call(router, deadline=time.monotonic() + 60)]
+    await settle()
+    async with router.open("v", "generate", b"", deadline=time.monotonic() + 60):
+        pass
+    patient, *limited = [left_s for left_s, _ in link.told]
+    assert patient is None
+    assert all(left_s is not None and 50 < left_s <= 60 for left_s in limited)
+    for task in tasks:
+        link.answer()
+        await task
 
 
 async def test_cancelling_gives_the_slot_to_the_next(router: Router) -> None:
@@ -306,7 +327,7 @@ async def test_deadline_of_an_exchange_ends_its_iteration(router: Router) -> Non
 
 async def test_link_that_breaks_while_an_exchange_is_opened_gives_the_slot_back(router: Router) -> None:
     class Broken(FakeLink):
-        def open(self, method: str, payload: bytes | None) -> FakeExchange:
+        def open(self, *arguments: object, **more: object) -> FakeExchange:
             raise WorkerCrashed("gone")
 
     router.add("r", "v", Broken(), 1, PREDICT)

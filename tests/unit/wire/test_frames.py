@@ -15,9 +15,11 @@ from modelyard.wire.frames import (
     Kind,
     cost_of,
     decode_credit,
+    decode_time,
     encode_credit,
     encode_frame,
     encode_parts,
+    encode_time,
 )
 
 KINDS = st.sampled_from(list(Kind))
@@ -30,11 +32,37 @@ FRAMES = st.builds(
         st.binary(max_size=64),
         st.integers(0, 400).map(lambda size: bytes(range(256)) * size),
     ),
+    time_left=st.integers(0, 2**16 - 1),
 )
 
 
+@given(st.floats(0, 130_000))
+def test_time_left_survives_the_header_and_is_never_cut(seconds: float) -> None:
+    """A worker that drops a request too early would break a promise; a thousandth too late breaks none."""
+    (parts,) = encode_parts(Kind.REQUEST, 1, b"x", time_left=encode_time(seconds))
+    (frame,) = FrameDecoder().feed(parts)
+    told = decode_time(frame.time_left)
+    assert told is not None
+    assert seconds <= told <= seconds * 1.001 + 0.002
+
+
+def test_no_limit_is_told_as_none_and_the_longest_is_a_day_and_a_half() -> None:
+    assert decode_time(encode_time(None)) is None
+    assert decode_time(encode_time(1e9)) == decode_time(encode_time(140_000)) == 4095 * 2**15 / 1000
+
+
+def test_large_frames_carry_their_time_too() -> None:
+    parts = encode_parts(Kind.REQUEST, 1, b"x" * (LARGE_BYTES + 1), time_left=encode_time(2.0))
+    (frame,) = FrameDecoder().feed(b"".join(parts))
+    assert decode_time(frame.time_left) == 2.0
+
+
 def encode_all(frames: list[Frame]) -> bytes:
-    return b"".join(encode_frame(one.kind, one.request_id, one.payload, one.flags) for one in frames)
+    return b"".join(
+        part
+        for one in frames
+        for part in encode_parts(one.kind, one.request_id, one.payload, one.flags, time_left=one.time_left)
+    )
 
 
 @settings(max_examples=150, deadline=None)

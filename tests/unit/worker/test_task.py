@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from modelyard.errors import Cancelled
+from modelyard.errors import Cancelled, DeadlineExceeded
 from modelyard.wire.frames import EMPTY, FIRST, LAST, STREAM, WINDOW
 from modelyard.worker.task import Task
 
@@ -87,3 +87,10 @@ def test_cancel_ends_every_wait(stream: Task, wait: str) -> None:
     stream.cancel()
     assert caught.wait(5)
     thread.join()
+
+
+def test_a_request_whose_time_is_up_is_not_begun(grants: Grants) -> None:
+    Task(1, FIRST | LAST, b"", grants).check_deadline()
+    Task(1, FIRST | LAST, b"", grants, time_left_s=60).check_deadline()
+    with pytest.raises(DeadlineExceeded):
+        Task(1, FIRST | LAST, b"", grants, time_left_s=0).check_deadline()

@@ -91,13 +91,22 @@ class Link(Protocol):
         """Can it carry requests? Once False, never again True; requests then raise `WorkerCrashed`."""
         ...
 
-    async def call(self, payload: bytes) -> bytes:
+    async def call(self, payload: bytes, *, time_left_s: float | None = None, is_express: bool = False) -> bytes:
         """`predict`: one serialised `PostModelOutputsRequest` in, one `MultiOutputResponse` out. Cancelling the
-        awaiting task cancels the request in the worker."""
+        awaiting task cancels the request in the worker.
+
+        Args:
+            payload: The request.
+            time_left_s: Seconds until its caller gives up. The worker does not begin it later; raises
+                `DeadlineExceeded`. None: the caller waits.
+            is_express: Of a caller who has nothing else there: to be begun before what waits of others.
+        """
         ...
 
-    def open(self, method: str, payload: bytes | None) -> Exchange:
-        """`generate` with its request, or `stream` (None: messages come by `send`)."""
+    def open(
+        self, method: str, payload: bytes | None, *, time_left_s: float | None = None, is_express: bool = False
+    ) -> Exchange:
+        """`generate` with its request, or `stream` (None: messages come by `send`). The rest is as in `call`."""
         ...
 
     async def reload(self, payload: bytes) -> bytes:

@@ -14,6 +14,7 @@ from modelyard.errors import InternalError, ModelyardError, WorkerCrashed
 from modelyard.server.backends.exchange import LinkExchange
 from modelyard.wire.frames import (
     EMPTY,
+    EXPRESS,
     FIRST,
     GENERATE,
     LAST,
@@ -26,6 +27,7 @@ from modelyard.wire.frames import (
     encode_credit,
     encode_frame,
     encode_parts,
+    encode_time,
 )
 from modelyard.wire.handshake import Hello, State
 from modelyard.wire.worker_errors import decode_error
@@ -78,19 +80,23 @@ class WorkerLink(asyncio.BufferedProtocol):
         """See `Link.is_open`."""
         return self._is_admitted and self._transport is not None
 
-    async def call(self, payload: bytes) -> bytes:
+    async def call(self, payload: bytes, *, time_left_s: float | None = None, is_express: bool = False) -> bytes:
         """See `Link.call`. Raises what the worker reports, `WorkerCrashed`, `TooLarge`."""
-        request_id = self._open(payload, FIRST | LAST)
+        flags = FIRST | LAST | EXPRESS if is_express else FIRST | LAST
+        request_id = self._open(payload, flags, time_left=encode_time(time_left_s))
         return await self._wait_for(request_id)
 
     async def reload(self, payload: bytes) -> bytes:
         """See `Link.reload`."""
         return await self._wait_for(self._open(payload, 0, kind=Kind.RELOAD))
 
-    def open(self, method: str, payload: bytes | None) -> LinkExchange:
+    def open(
+        self, method: str, payload: bytes | None, *, time_left_s: float | None = None, is_express: bool = False
+    ) -> LinkExchange:
         """See `Link.open`. Raises `WorkerCrashed` where the connection is gone, `TooLarge`."""
         flags = FIRST | (GENERATE | LAST if method == "generate" else STREAM)
-        request_id = self._open(payload or b"", flags | (EMPTY if payload is None else 0))
+        flags |= (EMPTY if payload is None else 0) | (EXPRESS if is_express else 0)
+        request_id = self._open(payload or b"", flags, time_left=encode_time(time_left_s))
         exchange = LinkExchange(self, request_id, is_input_over=bool(flags & LAST))
         self._exchanges[request_id] = exchange
         return exchange
@@ -170,11 +176,12 @@ class WorkerLink(asyncio.BufferedProtocol):
         self.closed.set()
         self._owner.on_lost(self)
 
-    def _open(self, payload: bytes, flags: int, *, kind: Kind = Kind.REQUEST) -> int:
+    def _open(self, payload: bytes, flags: int, *, kind: Kind = Kind.REQUEST, time_left: int = 0) -> int:
         if not self.is_open:
             raise _crashed()
         self._last_id += 1
-        self._write(*encode_parts(kind, self._last_id, payload, flags, max_payload_bytes=self._max_payload_bytes))
+        limit = self._max_payload_bytes
+        self._write(*encode_parts(kind, self._last_id, payload, flags, max_payload_bytes=limit, time_left=time_left))
         return self._last_id
 
     async def _wait_for(self, request_id: int) -> bytes:

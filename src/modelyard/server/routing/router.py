@@ -131,12 +131,12 @@ class Router:
     ) -> AsyncIterator[Exchange]:
         slots = await self._take(version_id, deadline) if method != "stream" else self._open_stream(version_id)
         try:
-            exchange = slots.link.open(method, payload)
+            left_s = None if deadline is None else deadline - time.monotonic()
+            exchange = slots.link.open(method, payload, time_left_s=left_s)
             timer = None
-            if deadline is not None:
-                timer = asyncio.get_running_loop().call_later(
-                    deadline - time.monotonic(), exchange.cancel, out_of_time("while the model answered")
-                )
+            if left_s is not None:
+                loop = asyncio.get_running_loop()
+                timer = loop.call_later(left_s, exchange.cancel, out_of_time("while the model answered"))
             try:
                 yield exchange
             finally:
@@ -178,8 +178,9 @@ class Router:
 
 
 async def _call_until(deadline: float, link: Link, payload: bytes) -> bytes:
+    left_s = deadline - time.monotonic()
     try:
-        async with asyncio.timeout(deadline - time.monotonic()):
-            return await link.call(payload)
+        async with asyncio.timeout(left_s):
+            return await link.call(payload, time_left_s=left_s)
     except TimeoutError:
         raise out_of_time("while the model worked on it") from None
