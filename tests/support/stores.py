@@ -14,10 +14,12 @@ from modelyard.server.records import (
     Build,
     BuildState,
     Deployment,
+    Endpoint,
     LogLine,
     LogType,
     Model,
     ModelKey,
+    Share,
     Token,
     User,
     Version,
@@ -141,6 +143,20 @@ def make_deployment(version: Version, *, is_default: bool = True, replicas: int 
         key=version.key,
         replicas=replicas,
         is_default=is_default,
+        modified_at=START,
+    )
+
+
+def make_endpoint(deployment_id: str = "shop", *version_ids: str, key: ModelKey | None = None) -> Endpoint:
+    """One that is not a model's own, with equal shares for these versions."""
+    key = key or make_key()
+    return Endpoint(
+        user_id=key.user_id,
+        deployment_id=deployment_id,
+        key=key,
+        is_own=False,
+        traffic=tuple(Share(version_id=one, weight=1) for one in version_ids),
+        created_at=START,
         modified_at=START,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
@@ -148,6 +148,8 @@ class Version:
     created_at: datetime
     modified_at: datetime
     completed_at: datetime | None = None
+    warm_up: str = ""
+    """How it took the first request that the server itself sent, a `WarmUp`; empty where it was sent none."""
 
 
 class BuildState(Enum):
@@ -185,6 +187,86 @@ class Deployment:
     is_default: bool
     """Is this the version that answers when a request names none? At most one a model."""
     modified_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What part of the requests a version gets: its weight, against the sum of all."""
+
+    version_id: str
+    weight: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeaderRule:
+    """Requests that carry this header with this value go to this version, whatever the weights say."""
+
+    header: str
+    """Lower case."""
+    value: str
+    version_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """Between how many replicas each version of an endpoint may have."""
+
+    min_replicas: int = 1
+    """0 lets it stop after `idle_s` without a request; the next request starts it again."""
+    max_replicas: int = 1
+    idle_s: float = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """A name under which a model answers, and which of its versions then do. V2 calls this a deployment.
+
+    `wanted` is where the traffic shall go as soon as those versions have replicas that answer; then it is the traffic.
+    """
+
+    user_id: str
+    deployment_id: str
+    key: ModelKey
+    is_own: bool
+    """Is it the model's own, which answers requests that name the model alone? At most one a model."""
+    traffic: tuple[Share, ...]
+    wanted: tuple[Share, ...] = ()
+    """Empty: nothing is under way."""
+    previous_version_id: str = ""
+    """Which version had most of the traffic before; empty where there was none."""
+    rules: tuple[HeaderRule, ...] = ()
+    scale: Scale = field(default_factory=Scale)
+    follows_latest: bool = True
+    """Does a new version take over once it is ready?"""
+    message: str = ""
+    """Why the last change of traffic was given up; empty where it was not."""
+    description: str = ""
+    metadata: JsonObject = field(default_factory=dict)
+    created_at: datetime
+    modified_at: datetime
+
+    @property
+    def main_version_id(self) -> str:
+        """Which version has most of the traffic; empty where none has any."""
+        return max(self.traffic, key=lambda one: one.weight).version_id if self.traffic else ""
+
+    @property
+    def version_ids(self) -> frozenset[str]:
+        """Every version that it needs: for its traffic, for its rules, or for what is under way."""
+        shares = {one.version_id for one in (*self.traffic, *self.wanted)}
+        return frozenset(shares | {one.version_id for one in self.rules})
+
+
+def own_deployment_id(key: ModelKey) -> str:
+    """The name of a model's own endpoint. No id that people choose may have a `~`."""
+    return f"{key.app_id}~{key.model_id}"
+
+
+def shift(endpoint: Endpoint, traffic: tuple[Share, ...], at: datetime) -> Endpoint:
+    """The endpoint once its traffic goes there; it remembers who had most of it before."""
+    moved = replace(endpoint, traffic=traffic, wanted=(), message="", modified_at=at)
+    before = endpoint.main_version_id
+    return replace(moved, previous_version_id=before) if before not in ("", moved.main_version_id) else moved
 
 
 class LogType(Enum):

@@ -21,7 +21,7 @@ from modelyard.server.store.migrations.upgrade import HEAD
 from modelyard.server.store.sql import SqlStore
 from modelyard.server.store.sql.database import Database
 from modelyard.server.store.tables import metadata
-from support.stores import add_model, add_version, make_key, make_line, make_user, open_store
+from support.stores import START, add_model, add_version, make_deployment, make_key, make_line, make_user, open_store
 
 
 async def test_what_was_written_is_there_after_opening_again(tmp_path: Path) -> None:
@@ -108,3 +108,19 @@ async def test_only_the_newest_lines_of_a_log_are_kept(tmp_path: Path) -> None:
         assert [line.sequence for line in first] == [4, 5, 6, 7, 8]
         assert await store.logs.last_sequence("v1", LogType.BUILD) == 13
         assert await store.versions.get(make_key(), "v1") is not None
+
+
+async def test_models_of_an_older_database_get_their_own_endpoints(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as store:
+        await add_model(store)
+        await store.deployments.put(make_deployment(await add_version(store, "v1")))
+    with sqlite3.connect(tmp_path / "modelyard.db") as connection:
+        connection.execute("DROP TABLE endpoints")
+        connection.execute("ALTER TABLE versions DROP COLUMN warm_up")
+        connection.execute("UPDATE alembic_version SET version_num = '0002'")
+    connection.close()
+    async with open_store(tmp_path) as store:
+        own = await store.endpoints.get_own(make_key())
+        assert own is not None
+        assert [(one.version_id, one.weight) for one in own.traffic] == [("v1", 100)]
+        assert own.created_at == START

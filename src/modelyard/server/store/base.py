@@ -8,7 +8,7 @@ Nothing here waits for a network, a build or a model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from modelyard.server.records import (
     AppKey,
     Build,
     Deployment,
+    Endpoint,
     LogLine,
     LogType,
     Model,
@@ -124,6 +125,8 @@ class VersionStore(Protocol):
         """For the control loops, which work for all users. Services use `get`."""
         ...
 
+    async def get_by_number(self, key: ModelKey, number: int) -> Version | None: ...
+
     async def latest(
         self, key: ModelKey, states: frozenset[VersionState] | None = None, *, without: str = ""
     ) -> Version | None:
@@ -206,7 +209,8 @@ class DeploymentStore(Protocol):
 
     async def put(self, deployment: Deployment) -> None:
         """Add or replace. One with `is_default` takes that from the model's other deployments in the same
-        transaction. Nothing happens where the version is gone."""
+        transaction, and all traffic of the model's own endpoint, which is made where there is none. Nothing happens
+        where the version is gone."""
         ...
 
     async def scale(self, version_id: str, replicas: int, at: datetime) -> bool:
@@ -217,6 +221,40 @@ class DeploymentStore(Protocol):
     async def get_default(self, key: ModelKey) -> Deployment | None: ...
 
     async def delete(self, version_id: str) -> bool: ...
+
+
+class EndpointStore(Protocol):
+    """Names under which models answer."""
+
+    async def get(self, user_id: str, deployment_id: str) -> Endpoint | None: ...
+
+    async def get_own(self, key: ModelKey) -> Endpoint | None:
+        """The model's own; None while no version of it has ever been ready."""
+        ...
+
+    async def list(self, user_id: str, page: Page) -> Sequence[Endpoint]: ...
+
+    async def list_all(self) -> Sequence[Endpoint]:
+        """All users' endpoints. For the control loops."""
+        ...
+
+    async def list_of(self, key: ModelKey) -> Sequence[Endpoint]:
+        """All endpoints of a model, its own first."""
+        ...
+
+    async def add(self, endpoint: Endpoint) -> bool:
+        """Add one that is not a model's own; False where the user has one of that id."""
+        ...
+
+    async def change(self, user_id: str, deployment_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint | None:
+        """Replace a row by what `change` makes of it, in one transaction: of two that change it at once, the second
+        sees what the first made. What `change` raises leaves it as it was. Where it is a model's own, the version with
+        most of the traffic is the model's default afterwards. None where there is no such endpoint."""
+        ...
+
+    async def delete(self, user_id: str, deployment_id: str) -> bool:
+        """Delete one that is not a model's own."""
+        ...
 
 
 class LogStore(Protocol):
@@ -262,10 +300,13 @@ class Store(Protocol):
     def deployments(self) -> DeploymentStore: ...
 
     @property
+    def endpoints(self) -> EndpointStore: ...
+
+    @property
     def logs(self) -> LogStore: ...
 
     def watch(self) -> Waiter:
-        """A waiter that wakes when builds or deployments have changed through this process."""
+        """A waiter that wakes when builds, deployments or endpoints have changed through this process."""
         ...
 
     async def close(self) -> None:

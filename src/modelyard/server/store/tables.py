@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -142,6 +143,7 @@ versions = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("modified_at", UtcDateTime, nullable=False),
     Column("completed_at", UtcDateTime),
+    Column("warm_up", String, nullable=False, server_default=text("''")),
     UniqueConstraint("user_id", "app_id", "model_id", "number"),
     ForeignKeyConstraint(
         ["user_id", "app_id", "model_id"],
@@ -183,6 +185,36 @@ Index(
     unique=True,
     sqlite_where=deployments.c.is_default,
     postgresql_where=deployments.c.is_default,
+)
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    _position(),
+    Column("user_id", String, nullable=False),
+    Column("deployment_id", String, nullable=False),
+    Column("app_id", String, nullable=False),
+    Column("model_id", String, nullable=False),
+    Column("is_own", Boolean, nullable=False),
+    Column("traffic", JSON, nullable=False),
+    Column("wanted", JSON, nullable=False),
+    Column("previous_version_id", String, nullable=False),
+    Column("rules", JSON, nullable=False),
+    Column("min_replicas", Integer, nullable=False),
+    Column("max_replicas", Integer, nullable=False),
+    Column("idle_s", Float, nullable=False),
+    Column("follows_latest", Boolean, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("metadata", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("modified_at", UtcDateTime, nullable=False),
+    UniqueConstraint("user_id", "deployment_id"),
+    ForeignKeyConstraint(
+        ["user_id", "app_id", "model_id"],
+        ["models.user_id", "models.app_id", "models.model_id"],
+        ondelete="CASCADE",
+    ),
 )
 
 log_lines = Table(

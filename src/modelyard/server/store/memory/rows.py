@@ -13,6 +13,7 @@ from modelyard.server.records import (
     AppKey,
     Build,
     Deployment,
+    Endpoint,
     LogLine,
     LogType,
     Model,
@@ -41,6 +42,8 @@ class Rows:
     versions: dict[str, Version] = field(default_factory=dict)
     builds: dict[str, Build] = field(default_factory=dict)
     deployments: dict[str, Deployment] = field(default_factory=dict)
+    endpoints: dict[tuple[str, str], Endpoint] = field(default_factory=dict)
+    """By user and deployment id."""
     lines: dict[tuple[str, LogType], list[LogLine]] = field(default_factory=dict)
 
     def delete_models(self, is_gone: Callable[[ModelKey], bool]) -> None:
@@ -48,6 +51,8 @@ class Rows:
         for key in [key for key in self.models if is_gone(key)]:
             del self.models[key]
             self.last_numbers.pop(key, None)
+        for name in [name for name, one in self.endpoints.items() if is_gone(one.key)]:
+            del self.endpoints[name]
         self.delete_versions(lambda version: is_gone(version.key))
 
     def delete_versions(self, is_gone: Callable[[Version], bool]) -> None:

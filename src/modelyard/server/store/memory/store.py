@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from modelyard.server.records import LogLine, LogType, Page
 from modelyard.server.store.changes import Waiter
+from modelyard.server.store.memory.endpoints import MemoryEndpoints
 from modelyard.server.store.memory.names import MemoryApps, MemoryModels, MemoryTokens, MemoryUsers
 from modelyard.server.store.memory.rows import Rows
 from modelyard.server.store.memory.versions import MemoryBuilds, MemoryDeployments, MemoryVersions
@@ -27,6 +28,7 @@ class MemoryStore:
         self.versions = MemoryVersions(rows)
         self.builds = MemoryBuilds(rows)
         self.deployments = MemoryDeployments(rows)
+        self.endpoints = MemoryEndpoints(rows)
         self.logs = MemoryLogs(rows, kept_lines=kept_log_lines)
 
     def watch(self) -> Waiter:

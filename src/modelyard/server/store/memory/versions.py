@@ -16,6 +16,7 @@ from modelyard.server.records import (
     Version,
     VersionState,
 )
+from modelyard.server.store.memory.endpoints import give_all_traffic
 from modelyard.server.store.memory.rows import Rows, check_moments, cut
 
 
@@ -39,6 +40,9 @@ class MemoryVersions:
 
     async def get_by_id(self, version_id: str) -> Version | None:
         return self._rows.versions.get(version_id)
+
+    async def get_by_number(self, key: ModelKey, number: int) -> Version | None:
+        return next((one for one in self._newest_first(key) if one.number == number), None)
 
     async def latest(
         self, key: ModelKey, states: frozenset[VersionState] | None = None, *, without: str = ""
@@ -203,6 +207,7 @@ def put_deployment(rows: Rows, deployment: Deployment) -> None:
     if deployment.is_default:
         for other in [one for one in rows.deployments.values() if one.key == deployment.key]:
             rows.deployments[other.version_id] = replace(other, is_default=False)
+        give_all_traffic(rows, deployment.key, deployment.version_id, deployment.modified_at)
     rows.deployments[deployment.version_id] = check_moments(deployment)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, text
 
 from modelyard.errors import Conflict
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; a test compares it with the files."""
 VERSION_TABLE = "alembic_version"
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from modelyard.server.records import Deployment, ModelKey
 from modelyard.server.store.changes import Changes
 from modelyard.server.store.sql.database import Database
+from modelyard.server.store.sql.endpoints import give_all_traffic
 from modelyard.server.store.tables import deployments, models, versions
 
 
@@ -68,6 +69,7 @@ async def put_deployment(connection: AsyncConnection, deployment: Deployment) ->
             .where(_of(deployment.key), deployments.c.version_id != deployment.version_id)
             .values(is_default=False)
         )
+        await give_all_traffic(connection, deployment.key, deployment.version_id, deployment.modified_at)
     is_it = deployments.c.version_id == deployment.version_id
     values = _to_values(deployment)
     if (await connection.execute(update(deployments).where(is_it).values(**values))).rowcount == 0:

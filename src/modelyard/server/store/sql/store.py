@@ -8,6 +8,7 @@ from modelyard.server.store.sql.apps import SqlApps
 from modelyard.server.store.sql.builds import SqlBuilds
 from modelyard.server.store.sql.database import Database
 from modelyard.server.store.sql.deployments import SqlDeployments
+from modelyard.server.store.sql.endpoints import SqlEndpoints
 from modelyard.server.store.sql.logs import KEPT_LINES, SqlLogs
 from modelyard.server.store.sql.models import SqlModels
 from modelyard.server.store.sql.tokens import SqlTokens
@@ -28,6 +29,7 @@ class SqlStore:
         self.versions = SqlVersions(database, self._changes)
         self.builds = SqlBuilds(database, self._changes)
         self.deployments = SqlDeployments(database, self._changes)
+        self.endpoints = SqlEndpoints(database, self._changes)
         self.logs = SqlLogs(database, kept_lines=kept_log_lines)
 
     @classmethod

@@ -48,6 +48,9 @@ class SqlVersions:
     async def get_by_id(self, version_id: str) -> Version | None:
         return await self._first(select(versions).where(versions.c.version_id == version_id))
 
+    async def get_by_number(self, key: ModelKey, number: int) -> Version | None:
+        return await self._first(select(versions).where(_of(key), versions.c.number == number))
+
     async def latest(
         self, key: ModelKey, states: frozenset[VersionState] | None = None, *, without: str = ""
     ) -> Version | None:
