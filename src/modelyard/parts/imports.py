@@ -29,6 +29,7 @@ _PROJECTS = {
     "faiss": ("faiss-cpu", "faiss-gpu"),
     "fitz": ("PyMuPDF",),
     "git": ("GitPython",),
+    "googleapiclient": ("google-api-python-client",),
     "jwt": ("PyJWT",),
     "OpenSSL": ("pyOpenSSL",),
     "PIL": ("pillow", "pillow-simd"),
@@ -45,13 +46,16 @@ _PROJECTS = {
 _HUB = ("huggingface_hub", "numpy", "packaging", "requests", "tqdm")
 _BROUGHT = {
     "accelerate": ("torch", "numpy", "huggingface_hub", "safetensors", "psutil"),
-    "clarifai": ("numpy", "PIL", "tqdm", "rich", "click", "requests", "packaging"),
+    "clarifai": (*_HUB, "PIL", "rich", "click", "aiohttp", "fsspec", "openai", "psutil"),
     "datasets": (*_HUB, "pandas", "pyarrow", "fsspec"),
     "diffusers": (*_HUB, "PIL", "safetensors", "regex"),
     "fastapi": ("pydantic", "starlette"),
+    "fastmcp": ("mcp", "rich"),
+    "httpx": ("httpcore", "anyio", "certifi", "idna"),
     "keras": ("numpy",),
     "librosa": ("numpy", "scipy", "soundfile", "sklearn", "joblib"),
     "matplotlib": ("numpy", "PIL", "dateutil"),
+    "mcp": ("anyio", "httpx", "pydantic", "starlette", "uvicorn"),
     "onnxruntime": ("numpy",),
     "opencv-contrib-python": ("numpy",),
     "opencv-contrib-python-headless": ("numpy",),
@@ -60,6 +64,8 @@ _BROUGHT = {
     "openai": ("httpx", "pydantic", "tqdm"),
     "pandas": ("numpy", "dateutil", "pytz"),
     "peft": ("torch", "transformers", "accelerate", "numpy", "safetensors", "huggingface_hub"),
+    "pydantic": ("pydantic_core", "typing_extensions"),
+    "requests": ("urllib3", "certifi", "idna", "charset_normalizer"),
     "scikit-image": ("numpy", "scipy", "PIL"),
     "scikit-learn": ("numpy", "scipy", "joblib", "threadpoolctl"),
     "scipy": ("numpy",),
@@ -74,7 +80,7 @@ _BROUGHT = {
     "ultralytics": ("torch", "torchvision", "cv2", "numpy", "PIL", "matplotlib", "requests", "scipy", "pandas"),
     "vllm": (*_HUB, "torch", "torchvision", "transformers", "openai", "PIL", "fastapi", "pydantic", "tokenizers"),
 }
-"""What comes with a requirement: an author who leaves it to that has made no slip."""
+"""What comes with a requirement: an author who leaves it to that has made no slip. That brings more in its turn."""
 
 
 def check_imports(folder: Path, requirements: Requirements) -> Iterator[str]:
@@ -82,13 +88,24 @@ def check_imports(folder: Path, requirements: Requirements) -> Iterator[str]:
     if any(not line.name for line in requirements.lines):
         return  # an archive by its address alone may bring anything
     names = {str(canonicalize_name(line.name)) for line in requirements.lines}
-    brought = {module for name in names for module in _BROUGHT.get(name, ())}
-    known = {*sys.stdlib_module_names, *_PROVIDED, *brought}
+    known = {*sys.stdlib_module_names, *_PROVIDED, *_list_brought(names)}
     for path, line, module in _follow_imports(folder):
         if module not in known and not _is_required(module, names):
             wanted = _PROJECTS.get(module, (module.replace("_", "-"),))[0]
             yield f"{path} line {line}: {module} is imported, and nothing in requirements.txt brings it; add {wanted}"
         known.add(module)
+
+
+def _list_brought(names: set[str]) -> set[str]:
+    """The modules that come with these requirements, and with what comes with those."""
+    brought: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        for module in _BROUGHT.get(waiting.pop(), ()):
+            if module not in brought:
+                brought.add(module)
+                waiting += map(canonicalize_name, _PROJECTS.get(module, (module,)))
+    return brought
 
 
 def _is_required(module: str, names: set[str]) -> bool:

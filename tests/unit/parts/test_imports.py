@@ -31,6 +31,7 @@ def check(folder: Path, model: str, requirements: str = "", **files: str) -> lis
         ("import huggingface_hub, tokenizers", "transformers[torch]\n"),
         ("import onnxruntime", "onnxruntime-gpu\n"),
         ("import dateutil", "python-dateutil\n"),
+        ("import pydantic_core, urllib3, joblib", "fastmcp\nclarifai\nsentence-transformers\n"),
         ("import some.thing", "some_thing\nsome-other\n"),
         ("try:\n    import flash_attn\nexcept ImportError:\n    pass", ""),
         ("import whatever", "git+https://example.com/a/b.git\n"),
