@@ -9,7 +9,17 @@ from datetime import timedelta
 import pytest
 
 from modelyard.errors import Conflict, ModelNotFound
-from modelyard.server.records import Endpoint, HeaderRule, Page, Scale, Share, VersionState, own_deployment_id, shift
+from modelyard.server.records import (
+    Endpoint,
+    HeaderRule,
+    Page,
+    Scale,
+    Share,
+    VersionState,
+    WarmUp,
+    own_deployment_id,
+    shift,
+)
 from modelyard.server.store.base import Store
 from support.stores import (
     START,
@@ -101,12 +111,12 @@ async def test_the_first_default_makes_the_models_own_endpoint_and_the_next_take
 async def test_a_version_that_becomes_ready_takes_the_traffic_in_the_same_step(store: Store) -> None:
     await add_model(store)
     version = await store.versions.add(make_version("v1", state=VersionState.BUILT))
-    ready = replace(version, state=VersionState.READY, warm_up="answered")
+    ready = replace(version, state=VersionState.READY, warm_up=WarmUp.ANSWERED)
     assert await store.versions.become_ready(ready, make_deployment(version))
     assert (await own(store)).traffic == whole("v1")
     kept = await store.versions.get_by_id("v1")
     assert kept is not None
-    assert kept.warm_up == "answered"
+    assert kept.warm_up is WarmUp.ANSWERED
 
 
 async def test_moving_the_traffic_moves_the_default(store: Store) -> None:

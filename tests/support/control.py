@@ -27,8 +27,9 @@ from modelyard.server.records import Deployment, LogType, Version, VersionState
 from modelyard.server.routing.router import Router
 from modelyard.server.sealing import Sealer
 from modelyard.server.store.sql import SqlStore
+from modelyard.wire.messages import PostModelOutputsRequest
 from support.folders import CONFIG
-from support.replicas import EchoLink
+from support.replicas import EchoLink, echo
 from support.stores import add_model, make_build, make_deployment, make_version, open_store
 
 TIMEOUT_S = 5.0
@@ -97,10 +98,15 @@ class ScriptedReplica:
 
     def __init__(self, spec: ReplicaSpec) -> None:
         self.spec = spec
-        self.link = EchoLink()
+        self.link = EchoLink(self._answer)
+        self.answer = echo
+        """What it answers; may raise."""
         self.is_gone = asyncio.Event()
         self.stops = 0
         self._statuses: asyncio.Queue[WorkerStatus] = asyncio.Queue()
+
+    def _answer(self, request: PostModelOutputsRequest) -> list[bytes]:
+        return self.answer(request)
 
     def say(self, state: WorkerState, message: str = "", details: str = "", exit_code: int | None = None) -> None:
         methods = METHODS if state is WorkerState.READY else frozenset()

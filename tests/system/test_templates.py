@@ -15,7 +15,7 @@ from PIL import Image
 
 from modelyard.cli.main import cli
 from modelyard.local.catalog import TEMPLATES, Template
-from modelyard.local.request import SAMPLES
+from modelyard.parts.sample_inputs import SAMPLES
 from support.server import CACHE
 
 Outputs = list[dict[str, Any]]

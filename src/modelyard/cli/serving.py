@@ -20,9 +20,9 @@ from modelyard.config.model_types import MODEL_TYPES
 from modelyard.config.schema import FolderConfig
 from modelyard.errors import ModelyardError
 from modelyard.local import session
-from modelyard.local.request import SAMPLES
 from modelyard.local.watch import watch_folder_async
 from modelyard.parts.folder import check_folder
+from modelyard.parts.sample_inputs import SAMPLES
 from modelyard.parts.version_message import make_version_message
 from modelyard.wire.reload import Reloaded
 

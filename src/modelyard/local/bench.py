@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from modelyard.errors import DeadlineExceeded, ModelyardError, PredictionFailed, WorkerCrashed
-from modelyard.local.request import make_request, make_samples
+from modelyard.local.request import make_request
 from modelyard.local.run import check_answer
 from modelyard.local.session import Options, Prepared, Session, start_session
 from modelyard.local.traffic import Pending, Traffic
+from modelyard.parts.sample_inputs import make_samples
 from modelyard.wire.messages import Input, MultiOutputResponse, Output, PostModelOutputsRequest
 
 MIN_PATIENCE_S = 10.0

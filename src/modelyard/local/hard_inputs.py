@@ -7,7 +7,7 @@ import struct
 from collections.abc import Sequence
 
 from modelyard.client.inputs import make_media_input, make_text_input
-from modelyard.local.request import SAMPLE_FILES, SAMPLES, make_sample
+from modelyard.parts.sample_inputs import SAMPLE_FILES, SAMPLES, make_sample
 from modelyard.wire.messages import Data, Input
 
 TEXT_CHARS = 1_000_000

@@ -19,8 +19,9 @@ from modelyard.errors import (
 )
 from modelyard.local.checks import Finding, check_answers
 from modelyard.local.machine import read_peak_memory_bytes, show_bytes
-from modelyard.local.request import make_request, make_samples
+from modelyard.local.request import make_request
 from modelyard.local.session import Options, Prepared, Session, open_session
+from modelyard.parts.sample_inputs import make_samples
 from modelyard.wire.messages import Input, MultiOutputResponse, PostModelOutputsRequest, StatusCode
 from modelyard.wire.status import error_of
 

@@ -6,6 +6,7 @@ from modelyard.config.schema import ComputeInfo as FolderCompute
 from modelyard.config.schema import FolderConfig
 from modelyard.parts.checkpoint import Checkpoint
 from modelyard.wire.messages import ComputeInfo, Concept, Data, ModelVersion, OutputInfo, PretrainedModelConfig
+from modelyard.wire.messages import PostModelOutputsRequest as Request
 
 
 def make_version_message(config: FolderConfig) -> ModelVersion:
@@ -22,6 +23,21 @@ def make_version_message(config: FolderConfig) -> ModelVersion:
         concepts = [Concept(id=one.id, name=one.name) for one in config.concepts]
         version.output_info.CopyFrom(OutputInfo(data=Data(concepts=concepts)))
     return version
+
+
+def make_defaults(*, user_id: str, app_id: str, model_id: str, model_type_id: str, version: ModelVersion) -> Request:
+    """A request with nothing but what a version's class is told of it: ids, concepts, params."""
+    defaults = Request(model_id=model_id, version_id=version.id)
+    defaults.user_app_id.user_id = user_id
+    defaults.user_app_id.app_id = app_id
+    defaults.model.id = model_id
+    defaults.model.user_id = user_id
+    defaults.model.app_id = app_id
+    defaults.model.model_type_id = model_type_id
+    defaults.model.model_version.id = version.id
+    defaults.model.model_version.output_info.CopyFrom(version.output_info)
+    defaults.model.model_version.output_info.ClearField("params_specs")
+    return defaults
 
 
 def describe_source(checkpoint: Checkpoint) -> dict[str, str]:

@@ -128,6 +128,7 @@ async def _start_control(
         versions_dir=settings.versions_dir,
         default_threads=settings.default_threads,
         drain_s=settings.drain_s,
+        warm_up_s=settings.warm_up_s,
     )
     reconcile = Reconcile(store=store, means=means, idle_stop_s=settings.idle_stop_s, now=utc_now)
     builds = Builds(

@@ -24,6 +24,12 @@ NAMES = frozenset(
         "build.installed",
         "build.before_done",
         "build.done",
+        "rollout.loaded",
+        "rollout.answered",
+        "rollout.switched",
+        "traffic.wanted",
+        "traffic.ready",
+        "traffic.settled",
     }
 )
 

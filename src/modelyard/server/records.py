@@ -120,6 +120,18 @@ class VersionState(Enum):
     """The environment could not be made, or the model could not be loaded the first time."""
 
 
+class WarmUp(Enum):
+    """How a version took its first request, which the server itself sends. One that crashes of it never gets ready."""
+
+    NONE = ""
+    """It was sent none."""
+    ANSWERED = "answered"
+    RAISED = "raised"
+    """The author's method raised, or gave what is no answer: the sample may not be what this model takes."""
+    SILENT = "silent"
+    """There was no answer in time."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Version:
     """One version of a model: a manifest of three parts, and what the client said about it."""
@@ -148,8 +160,7 @@ class Version:
     created_at: datetime
     modified_at: datetime
     completed_at: datetime | None = None
-    warm_up: str = ""
-    """How it took the first request that the server itself sent, a `WarmUp`; empty where it was sent none."""
+    warm_up: WarmUp = WarmUp.NONE
 
 
 class BuildState(Enum):

@@ -50,6 +50,8 @@ class Settings:
     """How long a request waits for a replica that is starting."""
     idle_stop_s: float = 60.0
     """A version that is not the model's default stops after this long without a request."""
+    warm_up_s: float = 60.0
+    """How long a new version may take to answer the first request, which the server itself sends."""
     drain_s: float = 30.0
     """How long SIGTERM waits for requests in flight."""
     hub_token: str = field(default="", repr=False)

@@ -14,7 +14,7 @@ from modelyard.errors import InternalError
 from modelyard.server.backends.base import WorkerState
 from modelyard.server.control import reconcile as module
 from modelyard.server.control.reconcile import Reconcile
-from modelyard.server.records import LogType, VersionState
+from modelyard.server.records import LogType, VersionState, WarmUp
 from support.control import ControlRoom, ScriptedReplica, running, until
 from support.stores import make_key
 
@@ -150,10 +150,10 @@ async def test_a_fault_of_the_store_leaves_no_process_behind(
     ready = room.verdicts.ready
     faults = [OSError("database is locked")]
 
-    async def falter(version_id: str) -> None:
+    async def falter(version_id: str, warm_up: WarmUp) -> None:
         if faults:
             raise faults.pop()
-        await ready(version_id)
+        await ready(version_id, warm_up)
 
     monkeypatch.setattr(room.verdicts, "ready", falter)
     room.backend.script = ScriptedReplica.ready
@@ -196,7 +196,7 @@ async def test_a_stop_while_a_replica_ends_does_not_leave_it_behind(
 ) -> None:
     """It was to be restarted after a fault of ours, and still drains, when the version is no longer wanted."""
 
-    async def falter(version_id: str) -> None:
+    async def falter(version_id: str, warm_up: WarmUp) -> None:
         raise OSError("database is locked")
 
     monkeypatch.setattr(room.verdicts, "ready", falter)

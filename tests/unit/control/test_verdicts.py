@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
-from modelyard.server.records import LogType, VersionState
+from modelyard.server.records import LogType, VersionState, WarmUp, own_deployment_id
 from support.control import ControlRoom
 from support.stores import make_key
 
@@ -21,7 +22,7 @@ async def test_the_first_version_that_is_ready_is_the_default(room: ControlRoom)
     assert (version.state, version.state_message) == (VersionState.READY, "")
     assert version.completed_at is not None
     assert await default_of(room) == "v1"
-    assert room.log_of("v1") == ["The model is loaded and serves."]
+    assert room.log_of("v1") == ["The model is loaded, answers and serves."]
 
 
 async def test_a_newer_version_takes_over(room: ControlRoom) -> None:
@@ -66,7 +67,7 @@ async def test_a_failure_of_the_first_load_is_the_end_of_the_version(room: Contr
     assert version.state is VersionState.BUILD_FAILED
     assert (version.state_message, version.state_details) == ("load_model raised", "line 3")
     assert (await room.deployment_of("v1")).replicas == 0
-    assert room.log_of("v1") == ["The model could not be loaded: load_model raised", "line 3"]
+    assert room.log_of("v1") == ["This version cannot serve: load_model raised", "line 3"]
     assert room.log_of("v1", LogType.RUN) == ["load_model raised", "line 3"]
 
 
@@ -83,6 +84,19 @@ async def test_the_version_before_one_that_failed_stays_the_default(room: Contro
     await room.add_built("v2")
     assert await room.verdicts.failed("v2", "no", "", is_final=True)
     assert await default_of(room) == "v1"
+    assert (await room.get_version("v2")).state_message == "no; version 1 serves on"
+
+
+async def test_a_model_that_does_not_follow_its_latest_version_stays_where_it_is(room: ControlRoom) -> None:
+    await room.add_built("v1")
+    await room.verdicts.ready("v1")
+    own = own_deployment_id(make_key())
+    await room.store.endpoints.change("ada", own, lambda one: replace(one, follows_latest=False))
+    await room.add_built("v2")
+    await room.verdicts.ready("v2", WarmUp.ANSWERED)
+    assert await default_of(room) == "v1"
+    version = await room.get_version("v2")
+    assert (version.state, version.warm_up) == (VersionState.READY, WarmUp.ANSWERED)
 
 
 async def test_a_failure_of_a_version_that_has_served_is_noted_until_it_serves_again(room: ControlRoom) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from modelyard.config.schema import ConceptInfo
 from modelyard.local.checks import Finding, check_answers
-from modelyard.local.request import SAMPLES
+from modelyard.parts.sample_inputs import SAMPLES
 from modelyard.wire.messages import MultiOutputResponse
 
 CONCEPTS = (ConceptInfo(id="0", name="cat"), ConceptInfo(id="1", name="dog"))

@@ -7,7 +7,7 @@ from PIL import Image
 
 from modelyard.client.inputs import make_media_input
 from modelyard.local.preview import COLOURS, write_previews
-from modelyard.local.request import SAMPLES
+from modelyard.parts.sample_inputs import SAMPLES
 from modelyard.wire.messages import MultiOutputResponse, Output
 
 IMAGE = make_media_input("image", str(SAMPLES / "image.png"))

@@ -18,10 +18,11 @@ from modelyard.errors import (
     WorkerCrashed,
 )
 from modelyard.local import session
-from modelyard.local.request import make_request, make_samples
+from modelyard.local.request import make_request
 from modelyard.local.run import Report, run_folder
 from modelyard.local.session import Options
 from modelyard.parts.cache_dir import default_cache_dir
+from modelyard.parts.sample_inputs import make_samples
 from support.folders import CONFIG, write_folder
 
 FAULTY = """

@@ -1,8 +1,9 @@
 """Keeps one wanted version running: starts its replica, watches it, and starts it again with back-off.
 
-start ── loading ── ready ──┬── crashed ── back-off ── start ...
-             │              └── not wanted any more ── drain ── stop
-             └── failed ── verdict (first time: the version's build has failed)
+start ── loading ── loaded ── warm-up ── ready ──┬── crashed ── back-off ── start ...
+             │                   │               └── not wanted any more ── drain ── stop
+             └── failed          └── no answer
+                   └───────────────────┴── verdict (first time: the version's build has failed)
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from modelyard.errors import InternalError, ModelyardError
 from modelyard.parts.assemble import assemble
 from modelyard.parts.depot import Depot
 from modelyard.parts.environment import Environments
+from modelyard.server import failpoints
 from modelyard.server.backends.base import Backend, Replica, ReplicaSpec, WorkerState, WorkerStatus
 from modelyard.server.control.verdicts import Verdicts
-from modelyard.server.records import LogType, Version
+from modelyard.server.control.warm_up import LIMIT_S, WarmedUp, make_payload, warm_up
+from modelyard.server.records import LogType, Version, VersionState, WarmUp
 from modelyard.server.routing.router import Router
 from modelyard.wire.messages import ModelVersion
 
@@ -51,6 +54,8 @@ class Means:
     versions_dir: Path
     default_threads: int
     drain_s: float
+    warm_up_s: float = LIMIT_S
+    """How long a new version may take to answer the request that the server itself sends."""
     back_off_s: tuple[float, ...] = BACK_OFF_S
     """Seconds before each new replica; the last one again and again."""
 
@@ -64,6 +69,8 @@ class Keeper:
         self.ready_at: float | None = None
         """When a replica was last seen to become ready, `time.monotonic()`."""
         self._failures = 0
+        self._is_proven = version.state is VersionState.READY
+        """Has a replica of this version answered before?"""
         self._is_refused = False
         """Has the version's first load failed for good? Then there is nothing more to keep."""
         self._task = asyncio.create_task(self._run(), name=f"keeper-{version.version_id}")
@@ -157,10 +164,20 @@ class Keeper:
         async for status in replica.watch():
             match status.state:
                 case WorkerState.READY:
+                    warmed = await self._warm_up(replica, status)
+                    if warmed is not None and await self._is_refused_for(warmed):
+                        failure = status
+                        if warmed.is_crash:
+                            continue  # its end is still to come
+                        return False
                     was_ready = True
                     self.ready_at = time.monotonic()
                     self._admit(replica, status)
-                    await self._means.verdicts.ready(self.version.version_id)
+                    await self._means.verdicts.ready(
+                        self.version.version_id, warmed.outcome if warmed else self.version.warm_up
+                    )
+                    self._is_proven = True
+                    failpoints.hit("rollout.switched")
                 case WorkerState.FAILED:
                     failure = status
                     await self._fail(status.message, status.details, is_final=True)
@@ -171,6 +188,35 @@ class Keeper:
                 case _:
                     pass
         return was_ready
+
+    async def _warm_up(self, replica: Replica, status: WorkerStatus) -> WarmedUp | None:
+        """The first request of a new version; None where it needs none."""
+        failpoints.hit("rollout.loaded")
+        model = None if self._is_proven else await self._means.verdicts.get_model(self.version)
+        if model is None:
+            return None
+        self._say("The model is loaded; asking it for a first answer")
+        payload = make_payload(model, self.version)
+        began = time.monotonic()
+        warmed = await warm_up(replica.link, status.methods, payload, limit_s=self._means.warm_up_s)
+        if warmed.outcome is WarmUp.ANSWERED:
+            self._say(f"The first answer took {time.monotonic() - began:.2f} s")
+        failpoints.hit("rollout.answered")
+        return warmed
+
+    async def _is_refused_for(self, warmed: WarmedUp) -> bool:
+        """Does the new version not answer, where the one that serves did? Then it gets no traffic."""
+        if warmed.outcome is WarmUp.ANSWERED:
+            return False
+        serving = await self._means.verdicts.get_serving(self.version.key)
+        if not warmed.is_refused(serving.warm_up if serving else WarmUp.NONE):
+            if warmed.message:
+                self._say(f"The first request, a sample of the server's, had no answer: {warmed.message}")
+            return False
+        is_final = not warmed.is_crash or self._failures + 1 >= FIRST_LOAD_TRIES
+        message = f"the model loads, but does not answer its first request: {warmed.message}"
+        await self._fail(message, warmed.details, is_final=is_final)
+        return True
 
     def _admit(self, replica: Replica, status: WorkerStatus) -> None:
         spec = replica.spec

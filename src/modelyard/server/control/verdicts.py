@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from modelyard.server.records import Deployment, LogType, Version, VersionState
+from modelyard.server.records import Deployment, LogType, Model, ModelKey, Version, VersionState, WarmUp
 from modelyard.server.store.base import Store
 
 log = logging.getLogger(__name__)
@@ -25,14 +25,24 @@ class Verdicts:
         self._now = now
         self._choosing = asyncio.Lock()
 
-    async def ready(self, version_id: str) -> None:
-        """A replica has loaded the version: it is READY, and the model's default unless a newer one is already."""
+    async def get_model(self, version: Version) -> Model | None:
+        """The version's model; None where it was deleted."""
+        return await self._store.models.get(version.key)
+
+    async def get_serving(self, key: ModelKey) -> Version | None:
+        """The version that most requests of the model go to."""
+        current = await self._store.deployments.get_default(key)
+        return await self._store.versions.get_by_id(current.version_id) if current else None
+
+    async def ready(self, version_id: str, warm_up: WarmUp = WarmUp.NONE) -> None:
+        """A replica has loaded the version and taken its first request: it is READY, and the model's default unless a
+        newer one is already, or the model does not follow its latest version."""
         version = await self._store.versions.get_by_id(version_id)
         if version is None:
             return
         if version.state is VersionState.BUILT:
             async with self._choosing:  # of two that become ready at once, the newer one shall be the default
-                await self._first_ready(version)
+                await self._first_ready(replace(version, warm_up=warm_up))
         elif version.state is VersionState.READY and version.state_message:
             await self._note(version, "", "")
 
@@ -41,9 +51,11 @@ class Verdicts:
         ready = replace(
             version, state=VersionState.READY, state_message="", state_details="", modified_at=at, completed_at=at
         )
-        is_default = not await self._is_newer_serving(version)
-        if await self._store.versions.become_ready(ready, self._deployment(version, replicas=1, is_default=is_default)):
-            self._write_line(version.version_id, LogType.BUILD, "The model is loaded and serves.")
+        is_default = not await self._is_newer_serving(version) and await self._follows_latest(version.key)
+        deployment = self._deployment(version, replicas=1, is_default=is_default)
+        if await self._store.versions.become_ready(ready, deployment):
+            said = "The model is loaded, answers and serves." if is_default else "The model is loaded and answers."
+            self._write_line(version.version_id, LogType.BUILD, said)
 
     async def failed(self, version_id: str, message: str, details: str, *, is_final: bool) -> bool:
         """A start did not work. `is_final`: a version that has never been ready is refused; was it?"""
@@ -64,7 +76,10 @@ class Verdicts:
         await self._store.versions.update(noted, expected=frozenset({VersionState.READY}))
 
     async def _refuse(self, version: Version, message: str, details: str) -> None:
-        for line in ("The model could not be loaded: " + message, *details.splitlines()):
+        serving = await self.get_serving(version.key)
+        if serving is not None:
+            message += f"; version {serving.number} serves on"
+        for line in (f"This version cannot serve: {message}", *details.splitlines()):
             self._write_line(version.version_id, LogType.BUILD, line)
         at = self._now()
         refused = replace(
@@ -78,9 +93,12 @@ class Verdicts:
         if await self._store.versions.update(refused, expected=frozenset({VersionState.BUILT})):
             await self._store.deployments.put(self._deployment(version, replicas=0, is_default=False))
 
+    async def _follows_latest(self, key: ModelKey) -> bool:
+        own = await self._store.endpoints.get_own(key)
+        return own is None or own.follows_latest
+
     async def _is_newer_serving(self, version: Version) -> bool:
-        current = await self._store.deployments.get_default(version.key)
-        serving = await self._store.versions.get_by_id(current.version_id) if current else None
+        serving = await self.get_serving(version.key)
         return serving is not None and serving.number > version.number
 
     def _deployment(self, version: Version, *, replicas: int, is_default: bool) -> Deployment:

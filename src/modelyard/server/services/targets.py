@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from modelyard.errors import ModelDeploying, ModelNotDeployed
+from modelyard.parts.version_message import make_defaults
 from modelyard.server.records import Model, Version, VersionState
 from modelyard.server.services.versions import Versions
 from modelyard.server.store.changes import Waiter
@@ -113,15 +114,13 @@ def _check_state(version: Version) -> None:
 
 def _make_target(model: Model, version: Version) -> Target:
     key = version.key
-    defaults = PostModelOutputsRequest(model_id=key.model_id, version_id=version.version_id)
-    defaults.user_app_id.user_id = key.user_id
-    defaults.user_app_id.app_id = key.app_id
-    defaults.model.id = key.model_id
-    defaults.model.user_id = key.user_id
-    defaults.model.app_id = key.app_id
-    defaults.model.model_type_id = model.model_type_id
-    defaults.model.model_version.id = version.version_id
     spec = ModelVersion.FromString(version.spec)
-    defaults.model.model_version.output_info.CopyFrom(spec.output_info)
-    defaults.model.model_version.output_info.ClearField("params_specs")
+    spec.id = version.version_id
+    defaults = make_defaults(
+        user_id=key.user_id,
+        app_id=key.app_id,
+        model_id=key.model_id,
+        model_type_id=model.model_type_id,
+        version=spec,
+    )
     return Target(version_id=version.version_id, defaults=defaults, prefix=defaults.SerializeToString())

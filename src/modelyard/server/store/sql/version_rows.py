@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from modelyard.server.records import ModelKey, Version, VersionState
+from modelyard.server.records import ModelKey, Version, VersionState, WarmUp
 
 
 def to_values(version: Version) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def to_changes(version: Version) -> dict[str, Any]:
         "size_bytes": version.size_bytes,
         "modified_at": version.modified_at,
         "completed_at": version.completed_at,
-        "warm_up": version.warm_up,
+        "warm_up": version.warm_up.value,
     }
 
 
@@ -57,5 +57,5 @@ def to_version(row: Row[Any]) -> Version:
         created_at=row.created_at,
         modified_at=row.modified_at,
         completed_at=row.completed_at,
-        warm_up=row.warm_up,
+        warm_up=WarmUp(row.warm_up),
     )
