@@ -289,3 +289,32 @@ async def test_frames_of_unknown_requests_are_dropped(pair: Pair) -> None:
     call = asyncio.create_task(pair.link.call(b""))
     await pair.worker.send(Kind.ITEM, (await pair.worker.read()).request_id, b"fine", LAST)
     assert await call == b"fine"
+
+
+async def test_frames_of_one_turn_of_the_loop_leave_together_and_in_order() -> None:
+    class Transport(asyncio.Transport):
+        def __init__(self) -> None:
+            super().__init__()
+            self.writes: list[bytes] = []
+
+        def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+            pass
+
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            self.writes.append(bytes(data))
+
+    transport = Transport()
+    link = WorkerLink(Owner())
+    link.connection_made(transport)
+    hello = encode_frame(Kind.HELLO, payload=Hello(token="right", replica_id="r").encode())
+    link.get_buffer(len(hello))[: len(hello)] = hello
+    link.buffer_updated(len(hello))
+    large = bytes(1 << 17)
+    for payload in (b"a", b"b", large, b"c", b"d"):
+        link.open("generate", payload)
+    await asyncio.sleep(0)
+    link.connection_lost(None)
+    decoder = FrameDecoder()
+    frames = [frame for data in transport.writes for frame in decoder.feed(data)]
+    assert [frame.payload for frame in frames] == [b"a", b"b", large, b"c", b"d"]
+    assert len(transport.writes) == 3

@@ -70,6 +70,7 @@ class WorkerLink(asyncio.BufferedProtocol):
         self._last_id = 0
         self._calls: dict[int, asyncio.Future[bytes]] = {}
         self._exchanges: dict[int, LinkExchange] = {}
+        self._outgoing: list[bytes] = []
         self._writable = asyncio.Event()
         self._writable.set()
         self.closed = asyncio.Event()
@@ -195,11 +196,22 @@ class WorkerLink(asyncio.BufferedProtocol):
                 self._write(encode_frame(Kind.CANCEL, request_id))
 
     def _write(self, *parts: bytes) -> None:
-        """Hand over to the transport; uvloop's gathers what is written in one turn of the loop into one system call."""
-        transport = self._transport
-        if transport is not None:
-            for part in parts:
-                transport.write(part)
+        """Take small frames for the end of this turn of the loop: all of a turn leave in one system call, and wake the
+        worker once. A large payload is written at once, behind what is there, and not copied."""
+        if self._transport is None:
+            return
+        self._outgoing.append(parts[0])
+        if len(parts) > 1:
+            self._flush()
+            self._transport.write(parts[1])
+        elif len(self._outgoing) == 1:
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        outgoing = self._outgoing
+        if outgoing and self._transport is not None:
+            self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
+        outgoing.clear()
 
     def _take(self, frame: Frame) -> None:
         if not self._is_admitted:

@@ -27,6 +27,8 @@ WINDOW_BYTES = 8 * 1024 * 1024
 FRAME_BYTES = 256 * 1024
 STREAM_PATHS = ("/v2/models/outputs/stream", "/v2/models/versions/upload")
 CANCEL_S = 5.0
+RUNTIME_THREADS = 1
+"""The application has one thread, so the server's own need not be more: two wake each other for nothing."""
 
 
 class H2CornCarrier:
@@ -113,6 +115,7 @@ class H2CornCarrier:
             certfile=self._certfile,
             keyfile=self._keyfile,
             grpc=True,
+            runtime_threads=RUNTIME_THREADS,
             access_log=False,
             lifespan="on",
             limit_connections=CONNECTIONS,
