@@ -20,7 +20,8 @@ ModelyardError
 │   └── NotConformant         the model does not survive what production sends
 ├── BuildFailed               the environment could not be made
 │   └── CheckpointsFailed     the files of a model hub's repository could not be had or put in place
-├── Unavailable               try again: ModelDeploying ModelLoading ModelBusy ModelNotDeployed WorkerCrashed
+├── Unavailable               try again: ModelDeploying ModelLoading ModelBusy StreamsBusy ModelNotDeployed
+│                             WorkerCrashed
 ├── DeadlineExceeded          the caller's time is up
 ├── Cancelled                 the caller went away
 ├── TooLarge                  a message or file above its limit
@@ -146,7 +147,15 @@ class CheckpointsFailed(BuildFailed):
 
 
 class Unavailable(ModelyardError):
-    """Not now: the same request may succeed later."""
+    """Not now: the same request may succeed later.
+
+    Args:
+        retry_after_s: When, as far as that can be told.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", details: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, hint=hint, details=details)
+        self.retry_after_s = retry_after_s
 
 
 class ModelDeploying(Unavailable):
@@ -158,7 +167,11 @@ class ModelLoading(Unavailable):
 
 
 class ModelBusy(Unavailable):
-    """The deployment's queue is full."""
+    """The deployment's queue is full, or so long that the request's deadline would pass in it."""
+
+
+class StreamsBusy(ModelBusy):
+    """No more streams may be open. Published clients cannot send a stream again, so the code is not one they retry."""
 
 
 class ModelNotDeployed(Unavailable):

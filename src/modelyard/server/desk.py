@@ -24,6 +24,7 @@ from modelyard.server.api.v2.status_codes import StatusCodesV2
 from modelyard.server.api.v2.tokens import TokensV2
 from modelyard.server.api.v2.users import UsersV2
 from modelyard.server.api.v2.versions import VersionsV2
+from modelyard.server.routing.queues import QueueLimits
 from modelyard.server.routing.router import Router
 from modelyard.server.secret_files import load_pepper, write_private
 from modelyard.server.services.apps import Apps
@@ -86,7 +87,7 @@ async def open_desk(settings: Settings, store: Store, fetcher: Fetcher, stack: A
     tokens = Tokens(store, load_pepper(settings.secrets_dir), now=utc_now)
     users = Users(store, now=utc_now)
     await _admit_first_user(settings, users, tokens)
-    router = Router(queue_size=settings.queue_size)
+    router = Router(queue=QueueLimits(size=settings.queue_size, size_bytes=settings.queue_bytes))
     apps = Apps(store, is_single_user=True, now=utc_now)
     models = Models(store, apps, now=utc_now)
     versions = Versions(store, models, now=utc_now)

@@ -45,7 +45,9 @@ class Settings:
     default_threads: int = 1
     """Requests that a model takes at once where its config has no `num_threads`."""
     queue_size: int = 1024
-    """Requests that may wait for a version's replicas."""
+    """Requests that may wait for a version's replicas (docs/how-to/limits.md)."""
+    queue_bytes: int = 256 * 1024 * 1024
+    """What these requests may have of payload together."""
     hold_s: float = 60.0
     """How long a request waits for a replica that is starting."""
     idle_stop_s: float = 60.0

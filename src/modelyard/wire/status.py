@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,7 @@ TABLE: dict[type[ModelyardError], Codes] = {
     errors.ModelDeploying: Codes(v2=_S.MODEL_DEPLOYING, grpc=GRPC_UNAVAILABLE, http=503),
     errors.ModelLoading: Codes(v2=MODEL_LOADING, grpc=GRPC_UNAVAILABLE, http=503),
     errors.ModelBusy: Codes(v2=_S.CONN_THROTTLED, grpc=GRPC_RESOURCE_EXHAUSTED, http=429),
+    errors.StreamsBusy: Codes(v2=_S.RPC_REQUEST_QUEUE_FULL, grpc=GRPC_RESOURCE_EXHAUSTED, http=429),
     errors.ModelNotDeployed: Codes(v2=_S.MODEL_NOT_DEPLOYED, grpc=GRPC_FAILED_PRECONDITION, http=409),
     errors.WorkerCrashed: Codes(v2=_S.MODEL_PREDICTION_FAILED, grpc=GRPC_UNAVAILABLE, http=502),
     errors.DeadlineExceeded: Codes(v2=_S.RPC_REQUEST_TIMEOUT, grpc=GRPC_DEADLINE_EXCEEDED, http=504),
@@ -91,12 +93,19 @@ def success(description: str = "Ok", *, request_id: str = "") -> Status:
 
 
 def status_of(error: ModelyardError, *, request_id: str = "") -> Status:
-    """The V2 status that tells this error: what happened in `description`, the next step and more in `details`."""
+    """The V2 status that tells this error: what happened in `description`, the next step and more in `details`, and in
+    `time_remaining` after how many seconds it may be sent again, where that is known."""
     details = "\n".join(part for part in (error.hint, error.details) if part)
-    return Status(code=codes_of(error).v2, description=error.message, details=details, req_id=request_id)
+    status = Status(code=codes_of(error).v2, description=error.message, details=details, req_id=request_id)
+    if isinstance(error, errors.Unavailable) and error.retry_after_s is not None:
+        status.time_remaining = max(1, math.ceil(error.retry_after_s))
+    return status
 
 
 def error_of(status: Status) -> ModelyardError:
     """The error that a V2 status tells, for clients. The nearest class where several share a code."""
     message = status.description or f"the server answered with status {status.code}"
-    return _BY_V2_CODE.get(status.code, errors.ModelyardError)(message, details=status.details)
+    kind = _BY_V2_CODE.get(status.code, errors.ModelyardError)
+    if issubclass(kind, errors.Unavailable):
+        return kind(message, details=status.details, retry_after_s=status.time_remaining or None)
+    return kind(message, details=status.details)

@@ -2,85 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 
-from modelyard.errors import Cancelled, DeadlineExceeded, ModelBusy, ModelDeploying, ModelyardError, WorkerCrashed
+from modelyard.errors import DeadlineExceeded, ModelBusy, ModelDeploying, StreamsBusy, WorkerCrashed
+from modelyard.server.routing.queues import QueueLimits
 from modelyard.server.routing.router import Router
-
-PREDICT = frozenset({"predict"})
-
-
-class FakeExchange:
-    def __init__(self) -> None:
-        self.is_cancelled = False
-        self._answers: asyncio.Queue[bytes | ModelyardError | None] = asyncio.Queue()
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (answer := await self._answers.get()) is not None:
-            if isinstance(answer, ModelyardError):
-                raise answer
-            yield answer
-
-    async def send(self, payload: bytes) -> None:
-        self._answers.put_nowait(payload)
-
-    def end(self) -> None:
-        self._answers.put_nowait(None)
-
-    def cancel(self, error: ModelyardError | None = None) -> None:
-        self.is_cancelled = True
-        self._answers.put_nowait(error or Cancelled("x"))
-
-
-class FakeLink:
-    """Answers when it is told to."""
-
-    def __init__(self) -> None:
-        self.is_open = True
-        self.calls: list[asyncio.Future[bytes]] = []
-        self.exchanges: list[FakeExchange] = []
-        self.told: list[tuple[float | None, bool]] = []
-        """What came with each request: the time left, and whether it may overtake."""
-
-    async def call(self, payload: bytes, *, time_left_s: float | None = None, is_express: bool = False) -> bytes:
-        if not self.is_open:
-            raise WorkerCrashed("gone")
-        self.told.append((time_left_s, is_express))
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.calls.append(future)
-        return await future
-
-    def open(
-        self, method: str, payload: bytes | None, *, time_left_s: float | None = None, is_express: bool = False
-    ) -> FakeExchange:
-        self.told.append((time_left_s, is_express))
-        self.exchanges.append(FakeExchange())
-        return self.exchanges[-1]
-
-    def answer(self, index: int = 0) -> None:
-        self.calls.pop(index).set_result(b"answer")
-
-    def crash(self) -> None:
-        self.is_open = False
-        for future in self.calls:
-            future.set_exception(WorkerCrashed("gone"))
-        self.calls.clear()
+from support.links import PREDICT, FakeExchange, FakeLink, call, settle
 
 
 @pytest.fixture
 def router() -> Router:
-    return Router(queue_size=3, orphan_s=0.05)
-
-
-def call(router: Router, *, deadline: float | None = None) -> asyncio.Task[bytes]:
-    return asyncio.create_task(router.call("v", b"", deadline=deadline))
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
+    return Router(queue=QueueLimits(size=3), orphan_s=0.05)
 
 
 async def test_version_without_a_replica_is_deploying(router: Router) -> None:
@@ -136,8 +70,9 @@ async def test_full_queue_answers_busy(router: Router) -> None:
     router.add("r", "v", link, 1, PREDICT)
     tasks = [call(router) for _ in range(4)]
     await settle()
-    with pytest.raises(ModelBusy, match="3 requests wait already"):
+    with pytest.raises(ModelBusy, match="3 requests wait already, 3 of them with this token") as refused:
         await call(router)
+    assert refused.value.retry_after_s == 1
     for task in tasks:
         link.answer()
         await task
@@ -352,14 +287,27 @@ async def test_stream_takes_no_slot(router: Router) -> None:
 async def test_more_streams_than_a_replica_may_have_are_refused(
     router: Router, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("modelyard.server.routing.group.MAX_STREAMS", 1)
     monkeypatch.setattr("modelyard.server.routing.replicas.MAX_STREAMS", 1)
     router.add("a", "v", FakeLink(), 1, PREDICT)
     async with router.open("v", "stream", None, deadline=None):
-        with pytest.raises(ModelBusy, match="streams are open"):
+        with pytest.raises(StreamsBusy, match="1 streams may be open on each replica, 0 are free"):
             async with router.open("v", "stream", None, deadline=None):
                 pass
     async with router.open("v", "stream", None, deadline=None):
         pass
+
+
+async def test_one_token_cannot_hold_all_streams(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelyard.server.routing.group.MAX_STREAMS", 4)
+    monkeypatch.setattr("modelyard.server.routing.replicas.MAX_STREAMS", 4)
+    router.add("a", "v", FakeLink(), 1, PREDICT)
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(router.open("v", "stream", None, caller="greedy", deadline=None))
+        with pytest.raises(StreamsBusy):
+            await stack.enter_async_context(router.open("v", "stream", None, caller="greedy", deadline=None))
+        await stack.enter_async_context(router.open("v", "stream", None, caller="other", deadline=None))
 
 
 async def test_removed_replica_waits_for_its_streams(router: Router) -> None:
@@ -370,3 +318,28 @@ async def test_removed_replica_waits_for_its_streams(router: Router) -> None:
         await settle()
         assert not drained.done()
     await asyncio.wait_for(drained, 1)
+
+
+async def test_no_more_wait_for_a_replica_than_may_wait_for_a_slot(router: Router) -> None:
+    waiting = [asyncio.create_task(router.wait_ready("v", caller=one, deadline=None)) for one in ("a", "a", "b")]
+    await settle()
+    for caller in ("a", "c"):
+        with pytest.raises(ModelBusy, match="3 requests wait for it"):
+            await router.wait_ready("v", caller=caller, deadline=None)
+    waiting.pop().cancel()
+    await settle()
+    with pytest.raises(ModelBusy):
+        await router.wait_ready("v", caller="a", deadline=None)
+    waiting.append(asyncio.create_task(router.wait_ready("v", caller="c", deadline=None)))
+    await settle()
+    router.add("r", "v", FakeLink(), 1, PREDICT)
+    assert await asyncio.gather(*waiting) == [True] * 3
+
+
+async def test_version_can_answer_while_a_worker_is_connected(router: Router) -> None:
+    link = FakeLink()
+    assert not router.can_answer("v")
+    router.add("r", "v", link, 1, PREDICT)
+    assert router.can_answer("v")
+    link.crash()
+    assert not router.can_answer("v")

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from collections import Counter
 
-from modelyard.errors import ModelBusy, ModelDeploying
+from modelyard.errors import ModelBusy, ModelDeploying, StreamsBusy
 from modelyard.server.backends.base import Link
-from modelyard.server.routing.queues import WaitingLine, check_deadline
-from modelyard.server.routing.replicas import MAX_STREAMS, Slots, choose, choose_for_stream
+from modelyard.server.routing.pace import Pace
+from modelyard.server.routing.queues import QueueLimits, WaitingLine
+from modelyard.server.routing.replicas import MAX_STREAMS, Slots, choose, choose_for_stream, choose_spare
 
 ORPHAN_S = 60.0
 """How long requests that wait outlive the last replica: a crashed one is back by then."""
+MAX_RETRY_AFTER_S = 600.0
 
 
 class Group:
     """One version's replicas and its waiting line."""
 
-    def __init__(self, *, queue_size: int, orphan_s: float = ORPHAN_S) -> None:
-        self.line = WaitingLine(size=queue_size)
+    def __init__(self, limits: QueueLimits, *, orphan_s: float = ORPHAN_S) -> None:
+        self.line = WaitingLine(limits, self._release)
         self.used_at = 0.0
         self.ready = asyncio.Event()
         """Set while a replica is there."""
-        self.watchers = 0
-        """How many wait for `ready`."""
+        self.watching: Counter[str] = Counter()
+        """Who waits for `ready`, and how often."""
         self._orphan_s = orphan_s
         self._orphaned: asyncio.TimerHandle | None = None
         self._replicas: dict[str, Slots] = {}
+        self._held: dict[str, int] = {}
+        """How many slots each caller holds."""
+        self._streams: Counter[str] = Counter()
+        self._pace = Pace()
 
     @property
     def methods(self) -> frozenset[str] | None:
@@ -43,7 +51,12 @@ class Group:
     @property
     def is_forgettable(self) -> bool:
         """Does nobody have anything to do with this version any more?"""
-        return not self._replicas and not self.line and not self.watchers
+        return not self._replicas and not self.line and not self.watching
+
+    @property
+    def can_answer(self) -> bool:
+        """Is there a replica that takes requests, and is connected?"""
+        return any(one.link.is_open and not one.is_leaving for one in self._replicas.values())
 
     @property
     def last_used(self) -> float | None:
@@ -54,13 +67,12 @@ class Group:
 
     def add(self, replica_id: str, link: Link, size: int, methods: frozenset[str]) -> Slots:
         """A replica is ready: it serves who waits, and then whoever comes."""
-        slots = Slots(replica_id, link, size, methods, self._serve)
-        self._replicas[replica_id] = slots
+        slots = self._replicas[replica_id] = Slots(replica_id, link, size, methods)
         if self._orphaned is not None:
             self._orphaned.cancel()
             self._orphaned = None
         self.ready.set()
-        self._serve(slots)
+        self._serve()
         return slots
 
     def remove(self, replica_id: str) -> None:
@@ -71,38 +83,137 @@ class Group:
             if self.line:
                 self._orphaned = asyncio.get_running_loop().call_later(self._orphan_s, self._send_away)
 
-    async def take(self, deadline: float | None) -> Slots:
-        """A slot, at once where one is free and nobody was there before; to be given back.
+    def take(self, caller: str, now: float) -> Slots | None:
+        """A slot at once, to be given back: a free one where nobody was there before, or one that is spared for
+        callers who hold none and do not wait. None: `wait` for it."""
+        self.used_at = now
+        slots = None if self.line else choose(self._replicas.values())
+        if slots is None:
+            if caller in self._held or self.line.turns.count(caller):
+                return None
+            slots = choose_spare(self._replicas.values())
+            if slots is None:
+                return None
+        slots.in_flight += 1
+        self._held[caller] = self._held.get(caller, 0) + 1
+        return slots
+
+    async def wait(self, caller: str, payload_bytes: int, deadline: float | None) -> Slots:
+        """A slot when it is the caller's turn; to be given back.
 
         Raises:
             ModelDeploying: There is no replica.
-            ModelBusy, DeadlineExceeded: See `WaitingLine.wait`.
+            ModelBusy: The queue is full, or the deadline would pass in it.
+            DeadlineExceeded: See `WaitingLine.wait`.
         """
-        self.used_at = time.monotonic()
-        slots = None if self.line else choose(self._replicas.values())
-        if slots is not None:
-            if deadline is not None:
-                check_deadline(deadline)
-            slots.in_flight += 1
-            return slots
         if not self._replicas:
             raise no_replica()
-        return await self.line.wait(deadline)
+        cost = self.line.limits.cost_of(payload_bytes)
+        if deadline is not None:
+            self._check_hope(caller, deadline)
+        return await self.line.wait(caller, cost, deadline, lambda: self._refuse(caller))
 
-    def open_stream(self) -> Slots:
-        """A replica for one more stream, at once; to be told when it ends. Raises ModelDeploying or ModelBusy."""
+    def give_back(self, slots: Slots, caller: str, held_s: float) -> None:
+        """A request is over, which held a slot for so long: the slot goes to whoever waits."""
+        self._pace.add(held_s)
+        self._release(slots, caller)
+
+    def is_alone(self, slots: Slots, caller: str) -> bool:
+        """Has the caller, who holds a slot, nothing else here, and has somebody? Then its request may overtake."""
+        return slots.in_flight > 1 and self._held[caller] == 1
+
+    def open_stream(self, caller: str) -> Slots:
+        """A replica for one more stream, at once; to be told when it ends. Raises ModelDeploying or StreamsBusy."""
         self.used_at = time.monotonic()
-        slots = choose_for_stream(self._replicas.values())
-        if slots is not None:
-            slots.streams += 1
-            return slots
-        if not any(one.link.is_open and not one.is_leaving for one in self._replicas.values()):
+        if not self.can_answer:
             raise no_replica()
-        raise ModelBusy(f"the model is busy: {MAX_STREAMS} streams are open on each replica, and no more may be")
+        free = sum(MAX_STREAMS - one.streams for one in self._replicas.values())
+        slots = choose_for_stream(self._replicas.values())
+        if slots is None or self._streams[caller] >= free:
+            raise StreamsBusy(
+                f"the model is busy: {MAX_STREAMS} streams may be open on each replica, {free} are free, and one token "
+                f"may not have more than are free; this one has {self._streams[caller]}",
+                hint="end a stream, or give the model more replicas",
+            )
+        slots.streams += 1
+        self._streams[caller] += 1
+        return slots
 
-    def _serve(self, slots: Slots) -> None:
-        while slots.is_free and self.line.serve(slots):
-            pass
+    def close_stream(self, slots: Slots, caller: str) -> None:
+        """A stream has ended."""
+        self._streams[caller] -= 1
+        if not self._streams[caller]:
+            del self._streams[caller]
+        slots.close_stream()
+
+    def watch(self, caller: str) -> None:
+        """One more waits for the first replica; until `unwatch`. A caller may have half of what is free. Raises
+        ModelBusy."""
+        free = self.line.limits.size - self.watching.total()
+        if self.watching[caller] >= free:
+            raise ModelBusy(
+                f"the model is starting, and {self.watching.total()} requests wait for it already",
+                hint="try again in a few seconds",
+                retry_after_s=1.0,
+            )
+        self.watching[caller] += 1
+
+    def unwatch(self, caller: str) -> None:
+        """It waits no more."""
+        self.watching[caller] -= 1
+        if self.watching[caller] <= 0:
+            del self.watching[caller]
+
+    def _serve(self) -> None:
+        """Give what is free to those who wait; what is spared, to those of them who hold nothing."""
+        replicas = self._replicas.values()
+        while self.line:
+            slots = choose(replicas)
+            without = None if slots else self._held
+            slots = slots or choose_spare(replicas)
+            if slots is None or not self.line.serve(slots, self._hold, without):
+                return
+
+    def _hold(self, slots: Slots, caller: str) -> None:
+        slots.in_flight += 1
+        self._held[caller] = self._held.get(caller, 0) + 1
+
+    def _release(self, slots: Slots, caller: str) -> None:
+        count = self._held[caller] - 1
+        if count:
+            self._held[caller] = count
+        else:
+            del self._held[caller]
+        slots.give_back()
+        if self.line:
+            self._serve()
+
+    def _check_hope(self, caller: str, deadline: float) -> None:
+        """Refuse a request that waits beyond its deadline even at best; it costs nothing then."""
+        left_s = deadline - time.monotonic()
+        ahead = self.line.turns.count_ahead(caller, is_least=True)
+        if left_s <= 0 or self._pace.estimate_least_s(ahead, self._slots) <= left_s:
+            return
+        wait_s = self._pace.estimate_s(ahead, self._slots)
+        raise ModelBusy(
+            f"the model is busy: this request would wait about {wait_s:.1f} s, and its deadline is in {left_s:.1f} s",
+            hint=_advise(wait_s - left_s),
+            retry_after_s=_bound(wait_s - left_s),
+        )
+
+    def _refuse(self, caller: str) -> ModelBusy:
+        ahead = self.line.turns.count_ahead(caller, is_least=False)
+        wait_s = self._pace.estimate_s(ahead, self._slots)
+        return ModelBusy(
+            f"the model is busy: {len(self.line)} requests wait already, {self.line.turns.count(caller)} of them with "
+            "this token, and no more may",
+            hint=_advise(wait_s),
+            retry_after_s=_bound(wait_s),
+        )
+
+    @property
+    def _slots(self) -> int:
+        return sum(one.size for one in self._replicas.values())
 
     def _send_away(self) -> None:
         self.line.fail(ModelDeploying, f"the model's replica has been gone for {self._orphan_s:g} s")
@@ -111,3 +222,11 @@ class Group:
 def no_replica() -> ModelDeploying:
     """The error of a request that no replica is there for."""
     return ModelDeploying("the model has no running replica yet", hint="try again in a few seconds")
+
+
+def _bound(wait_s: float) -> float:
+    return float(min(max(1, math.ceil(wait_s)), MAX_RETRY_AFTER_S))
+
+
+def _advise(wait_s: float) -> str:
+    return f"try again in {_bound(wait_s):g} s, or give the model more replicas"

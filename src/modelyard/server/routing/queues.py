@@ -1,74 +1,95 @@
-"""Requests that wait for a slot: bounded, first come first served, each until its deadline at most."""
+"""Requests that wait for a slot: bounded, each caller in turn, each until its deadline at most."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from modelyard.errors import DeadlineExceeded, ModelBusy, ModelyardError
+from modelyard.errors import DeadlineExceeded, ModelyardError
 from modelyard.server.routing.replicas import Slots
+from modelyard.server.routing.turns import Turns
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueLimits:
+    """What may wait for the replicas of one version."""
+
+    size: int = 1024
+    """Requests."""
+    size_bytes: int = 256 * 1024 * 1024
+    """Their payloads together. One that is larger by itself waits alone."""
+
+    def cost_of(self, payload_bytes: int) -> int:
+        """What a request takes of `size`: one, and more where it is larger than its share of the bytes."""
+        return min(self.size, 1 + payload_bytes * self.size // self.size_bytes)
 
 
 class WaitingLine:
-    """The queue of one version. Whoever is served gets a slot that is already taken in its name."""
+    """The queue of one version. Whoever is served gets a slot that is already taken in its name.
 
-    def __init__(self, *, size: int) -> None:
-        self._size = size
-        self._next_number = 0
-        self._waiting: OrderedDict[int, asyncio.Future[Slots]] = OrderedDict()
+    Args:
+        limits: Its bound.
+        give_back: Called with a slot that was given to somebody who had just left.
+    """
+
+    def __init__(self, limits: QueueLimits, give_back: Callable[[Slots, str], None]) -> None:
+        self.limits = limits
+        self.turns: Turns[asyncio.Future[Slots]] = Turns(size=limits.size)
+        self._give_back = give_back
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.turns)
 
-    async def wait(self, deadline: float | None) -> Slots:
+    async def wait(self, caller: str, cost: int, deadline: float | None, refuse: Callable[[], ModelyardError]) -> Slots:
         """Wait for a slot.
 
         Args:
+            caller: Whose request it is: callers are served in turn.
+            cost: See `QueueLimits.cost_of`.
             deadline: `time.monotonic()` at which the caller gives up; None waits as long as it takes.
+            refuse: Makes the error of a request that there is no room for.
 
         Raises:
-            ModelBusy: The queue is full.
             DeadlineExceeded: The deadline passed, before or while waiting. No slot was used.
+            ModelyardError: What `refuse` made: there is no room, or it was given to a caller who has less waiting.
         """
         check_deadline(deadline)
-        if len(self._waiting) >= self._size:
-            raise ModelBusy(
-                f"the model is busy: {self._size} requests wait already, and no more may",
-                hint="try again later, or give the model more replicas",
-            )
+        gone = self.turns.make_room(caller, cost)
+        if gone is None:
+            raise refuse()
+        for one in gone:
+            _fail(one, refuse())
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Slots] = loop.create_future()
-        number = self._next_number
-        self._next_number += 1
-        self._waiting[number] = future
+        number = self.turns.add(caller, future, cost)
         timer = None if deadline is None else loop.call_later(deadline - time.monotonic(), _expire, future)
         try:
             return await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and future.exception() is None:
-                future.result().give_back()
+                self._give_back(future.result(), caller)
             raise
         finally:
-            self._waiting.pop(number, None)
+            self.turns.remove(caller, number)
             if timer is not None:
                 timer.cancel()
 
-    def serve(self, slots: Slots) -> bool:
-        """Take a slot for the first that still waits; False where nobody does."""
-        while self._waiting:
-            _, future = self._waiting.popitem(last=False)
+    def serve(self, slots: Slots, hold: Callable[[Slots, str], None], without: dict[str, int] | None = None) -> bool:
+        """Let the next that still waits, of none of the callers in `without`, hold a slot; False: nobody is there."""
+        while (found := self.turns.take(without)) is not None:
+            caller, future = found
             if not future.done():
-                slots.take()
+                hold(slots, caller)
                 future.set_result(slots)
                 return True
         return False
 
     def fail(self, error: type[ModelyardError], message: str) -> None:
         """Send everybody away."""
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(error(message))
+        for future in self.turns.take_all():
+            _fail(future, error(message))
 
 
 def check_deadline(deadline: float | None) -> None:
@@ -83,5 +104,9 @@ def out_of_time(when: str) -> DeadlineExceeded:
 
 
 def _expire(future: asyncio.Future[Slots]) -> None:
+    _fail(future, out_of_time("while it waited for the model"))
+
+
+def _fail(future: asyncio.Future[Slots], error: ModelyardError) -> None:
     if not future.done():
-        future.set_exception(out_of_time("while it waited for the model"))
+        future.set_exception(error)

@@ -1,4 +1,8 @@
-"""The replicas that requests go to, and the choice among those with a free slot: the one with the fewest in flight."""
+"""The replicas that requests go to, and the choice among those with a free slot: the one with the fewest in flight.
+
+Beside its slots a replica has a few that are spared for callers who have nothing else there, so that no caller can hold
+them all. Their requests overtake, in the worker, what waits there of others.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,14 @@ from modelyard.server.backends.base import Link
 
 MAX_STREAMS = 256
 """Open streams a replica. They take no slot: most of the time they wait for their callers."""
+SLOTS_A_SPARE = 2
+"""So many slots for each that is spared: with two slots a thread, one a thread is."""
 
 
 class Slots:
     """One replica as the router sees it: a link, and how many requests it may hold at once."""
 
     __slots__ = (
-        "_on_free",
         "_on_idle",
         "idle",
         "in_flight",
@@ -24,15 +29,15 @@ class Slots:
         "methods",
         "replica_id",
         "size",
+        "size_with_spare",
         "streams",
     )
 
-    def __init__(
-        self, replica_id: str, link: Link, size: int, methods: frozenset[str], on_free: Callable[[Slots], None]
-    ) -> None:
+    def __init__(self, replica_id: str, link: Link, size: int, methods: frozenset[str]) -> None:
         self.replica_id = replica_id
         self.link = link
         self.size = size
+        self.size_with_spare = size + max(1, size // SLOTS_A_SPARE)
         self.methods = methods
         self.in_flight = 0
         self.streams = 0
@@ -41,7 +46,6 @@ class Slots:
         """It finishes what it holds, and gets no more."""
         self.idle = asyncio.Event()
         """Set when it is leaving and holds nothing."""
-        self._on_free = on_free
         self._on_idle: Callable[[Slots], None] | None = None
 
     @property
@@ -49,17 +53,16 @@ class Slots:
         """May it get one now?"""
         return self.in_flight < self.size and not self.is_leaving and self.link.is_open
 
-    def take(self) -> None:
-        """Count one more in flight."""
-        self.in_flight += 1
+    @property
+    def has_spare(self) -> bool:
+        """May it get one of a caller who has nothing else there?"""
+        return self.in_flight < self.size_with_spare and not self.is_leaving and self.link.is_open
 
     def give_back(self) -> None:
-        """One is done: the slot goes to whoever waits."""
+        """One is done."""
         self.in_flight -= 1
         if self.is_leaving:
             self._check_idle()
-        else:
-            self._on_free(self)
 
     @property
     def holds(self) -> int:
@@ -91,6 +94,11 @@ def choose(replicas: Iterable[Slots]) -> Slots | None:
         if one.is_free and (best is None or one.in_flight < best.in_flight):
             best = one
     return best
+
+
+def choose_spare(replicas: Iterable[Slots]) -> Slots | None:
+    """The same for a caller who holds no slot: the spared ones count, too."""
+    return min((one for one in replicas if one.has_spare), key=lambda one: one.in_flight, default=None)
 
 
 def choose_for_stream(replicas: Iterable[Slots]) -> Slots | None:

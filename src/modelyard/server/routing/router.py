@@ -7,27 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 from modelyard.server.backends.base import Exchange, Link
 from modelyard.server.routing.group import ORPHAN_S, Group, no_replica
-from modelyard.server.routing.queues import out_of_time
+from modelyard.server.routing.queues import QueueLimits, check_deadline, out_of_time
 from modelyard.server.routing.replicas import Slots
-
-QUEUE_SIZE = 1024
 
 
 class Router:
     """Knows which replicas serve which version.
 
     Args:
-        queue_size: How many requests of one version may wait for a slot.
+        queue: What may wait for the slots of one version.
         orphan_s: How long, in seconds, they wait on after the version's last replica has gone.
     """
 
-    def __init__(self, *, queue_size: int = QUEUE_SIZE, orphan_s: float = ORPHAN_S) -> None:
-        self._queue_size = queue_size
+    def __init__(self, *, queue: QueueLimits | None = None, orphan_s: float = ORPHAN_S) -> None:
+        self._queue = queue or QueueLimits()
         self._orphan_s = orphan_s
         self._groups: dict[str, Group] = {}
         self._versions: dict[str, str] = {}
@@ -82,84 +80,109 @@ class Router:
         group = self._groups.get(version_id)
         return group is not None and group.is_ready
 
-    async def wait_ready(self, version_id: str, *, deadline: float | None) -> bool:
-        """Wait for a replica; False where the deadline passed before there was one."""
+    def can_answer(self, version_id: str) -> bool:
+        """Is there a replica of this version whose worker is connected?"""
+        group = self._groups.get(version_id)
+        return group is not None and group.can_answer
+
+    async def wait_ready(self, version_id: str, *, caller: str = "", deadline: float | None) -> bool:
+        """Wait for a replica; False where the deadline passed before there was one. Raises ModelBusy where too many
+        wait for it already."""
         group = self._group(version_id)
-        group.watchers += 1
+        group.watch(caller)
         try:
             async with asyncio.timeout(None if deadline is None else deadline - time.monotonic()):
                 await group.ready.wait()
         except TimeoutError:
             return self.is_ready(version_id)
         finally:
-            group.watchers -= 1
+            group.unwatch(caller)
             self._forget(version_id)
         return True
 
-    async def call(self, version_id: str, payload: bytes, *, deadline: float | None) -> bytes:
+    async def call(self, version_id: str, payload: bytes, *, caller: str = "", deadline: float | None) -> bytes:
         """`predict`: one serialised request in, one answer out. Cancelling the task cancels it in the worker.
+
+        Args:
+            version_id: Of which version.
+            payload: The request.
+            caller: Who asks (a token's id): callers share the replicas in equal parts.
+            deadline: When the caller gives up; None: it waits.
 
         Raises:
             ModelDeploying: No replica runs.
-            ModelBusy: Too many wait.
+            ModelBusy: Too many wait, or the deadline would pass before it could begin.
             DeadlineExceeded: The deadline passed; the worker has been told, where it had begun.
             ModelyardError: What the model, or its worker's end, says.
         """
-        slots = await self._take(version_id, deadline)
+        group = self._get(version_id)
+        began = time.monotonic()
+        if deadline is not None:
+            check_deadline(deadline)
+        slots = group.take(caller, began)
+        if slots is None:
+            slots = await group.wait(caller, len(payload), deadline)
+            began = time.monotonic()
         try:
+            is_express = group.is_alone(slots, caller)
             if deadline is None:
-                return await slots.link.call(payload)
-            return await _call_until(deadline, slots.link, payload)
+                return await (slots.link.call(payload, is_express=True) if is_express else slots.link.call(payload))
+            return await _call_until(deadline, slots.link, payload, is_express=is_express)
         finally:
-            slots.give_back()
+            group.give_back(slots, caller, time.monotonic() - began)
 
     def open(
-        self, version_id: str, method: str, payload: bytes | None, *, deadline: float | None
+        self, version_id: str, method: str, payload: bytes | None, *, caller: str = "", deadline: float | None
     ) -> AbstractAsyncContextManager[Exchange]:
         """`generate` with its request, or `stream` with None: an exchange, to be left when it is over.
 
         A `generate` holds a slot as `call` does; a `stream` none, because it mostly waits for its caller.
 
         Leaving it early cancels it in the worker. When the deadline passes, iterating raises `DeadlineExceeded`.
-        Entering raises as `call` does.
+        Entering raises as `call` does; StreamsBusy instead of ModelBusy for a `stream`.
         """
-        return self._open(version_id, method, payload, deadline)
+        if method == "stream":
+            return self._open_stream(version_id, caller, deadline)
+        return self._open(version_id, method, payload or b"", caller, deadline)
 
     @asynccontextmanager
     async def _open(
-        self, version_id: str, method: str, payload: bytes | None, deadline: float | None
+        self, version_id: str, method: str, payload: bytes, caller: str, deadline: float | None
     ) -> AsyncIterator[Exchange]:
-        slots = await self._take(version_id, deadline) if method != "stream" else self._open_stream(version_id)
+        group = self._get(version_id)
+        check_deadline(deadline)
+        began = time.monotonic()
+        slots = group.take(caller, began)
+        if slots is None:
+            slots = await group.wait(caller, len(payload), deadline)
+            began = time.monotonic()
+        try:
+            is_express = group.is_alone(slots, caller)
+            left_s = None if deadline is None else deadline - time.monotonic()
+            exchange = slots.link.open(method, payload, time_left_s=left_s, is_express=is_express)
+            with _until(deadline, exchange):
+                yield exchange
+        finally:
+            group.give_back(slots, caller, time.monotonic() - began)
+
+    @asynccontextmanager
+    async def _open_stream(self, version_id: str, caller: str, deadline: float | None) -> AsyncIterator[Exchange]:
+        group = self._get(version_id)
+        check_deadline(deadline)
+        slots = group.open_stream(caller)
         try:
             left_s = None if deadline is None else deadline - time.monotonic()
-            exchange = slots.link.open(method, payload, time_left_s=left_s)
-            timer = None
-            if left_s is not None:
-                loop = asyncio.get_running_loop()
-                timer = loop.call_later(left_s, exchange.cancel, out_of_time("while the model answered"))
-            try:
+            exchange = slots.link.open("stream", None, time_left_s=left_s)
+            with _until(deadline, exchange):
                 yield exchange
-            finally:
-                if timer is not None:
-                    timer.cancel()
-                exchange.cancel()
         finally:
-            if method == "stream":
-                slots.close_stream()
-            else:
-                slots.give_back()
+            group.close_stream(slots, caller)
 
-    def _open_stream(self, version_id: str) -> Slots:
+    def _get(self, version_id: str) -> Group:
         group = self._groups.get(version_id)
         if group is None:
             raise no_replica()
-        return group.open_stream()
-
-    async def _take(self, version_id: str, deadline: float | None) -> Slots:
-        group = self._groups.get(version_id)
-        if group is None:
-            raise no_replica()
-        return await group.take(deadline)
+        return group
 
     def _drop(self, slots: Slots) -> None:
         if self._replicas.get(slots.replica_id) is slots:
@@ -168,7 +191,7 @@ class Router:
     def _group(self, version_id: str) -> Group:
         group = self._groups.get(version_id)
         if group is None:
-            group = self._groups[version_id] = Group(queue_size=self._queue_size, orphan_s=self._orphan_s)
+            group = self._groups[version_id] = Group(self._queue, orphan_s=self._orphan_s)
         return group
 
     def _forget(self, version_id: str) -> None:
@@ -177,10 +200,25 @@ class Router:
             del self._groups[version_id]
 
 
-async def _call_until(deadline: float, link: Link, payload: bytes) -> bytes:
+async def _call_until(deadline: float, link: Link, payload: bytes, *, is_express: bool) -> bytes:
     left_s = deadline - time.monotonic()
     try:
         async with asyncio.timeout(left_s):
-            return await link.call(payload, time_left_s=left_s)
+            return await link.call(payload, time_left_s=left_s, is_express=is_express)
     except TimeoutError:
         raise out_of_time("while the model worked on it") from None
+
+
+@contextmanager
+def _until(deadline: float | None, exchange: Exchange) -> Iterator[None]:
+    """Cancel an exchange at its deadline, or when it is left before its end."""
+    timer = None
+    if deadline is not None:
+        error = out_of_time("while the model answered")
+        timer = asyncio.get_running_loop().call_later(deadline - time.monotonic(), exchange.cancel, error)
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
+        exchange.cancel()

@@ -9,7 +9,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import datetime
 from typing import Protocol
 
-from modelyard.errors import InternalError, InvalidRequest, ModelDeploying, ModelyardError, VersionNotFound
+from modelyard.errors import (
+    InternalError,
+    InvalidRequest,
+    ModelBusy,
+    ModelDeploying,
+    ModelyardError,
+    StreamsBusy,
+    VersionNotFound,
+)
 from modelyard.server.backends.base import Exchange
 from modelyard.server.records import Deployment
 from modelyard.server.routing.router import Router
@@ -55,30 +63,43 @@ class Predict:
         self._now = now
 
     async def predict(
-        self, address: Address, request: PostModelOutputsRequest, raw: bytes | None, *, deadline: float | None
+        self,
+        address: Address,
+        request: PostModelOutputsRequest,
+        raw: bytes | None,
+        *,
+        caller: str = "",
+        deadline: float | None,
     ) -> bytes:
-        """One request, one serialised `MultiOutputResponse`.
+        """One request, one serialised `MultiOutputResponse`. `caller` is the id of the token: see `Router.call`.
 
         Raises what `Targets.resolve` and `Router.call` raise, and InvalidRequest or InvalidInput for its inputs.
         """
         target = await self._targets.resolve(address)
         payload = await self._prepare(target, address, request, raw)
-        await self._hold(target, deadline)
-        return await self._router.call(target.version_id, payload, deadline=deadline)
+        await self._hold(target, caller, deadline)
+        return await self._router.call(target.version_id, payload, caller=caller, deadline=deadline)
 
     async def generate(
-        self, address: Address, request: PostModelOutputsRequest, raw: bytes | None, *, deadline: float | None
+        self,
+        address: Address,
+        request: PostModelOutputsRequest,
+        raw: bytes | None,
+        *,
+        caller: str = "",
+        deadline: float | None,
     ) -> AsyncGenerator[bytes, None]:
         """One request, answers as the author yields them. Raises as `predict` does; what was yielded has been sent."""
         target = await self._targets.resolve(address)
         payload = await self._prepare(target, address, request, raw)
-        await self._hold(target, deadline)
-        async with self._router.open(target.version_id, "generate", payload, deadline=deadline) as exchange:
+        await self._hold(target, caller, deadline)
+        opened = self._router.open(target.version_id, "generate", payload, caller=caller, deadline=deadline)
+        async with opened as exchange:
             async for answer in exchange:
                 yield answer
 
     async def stream(
-        self, address: Address, requests: AsyncIterator[RequestMessage], *, deadline: float | None
+        self, address: Address, requests: AsyncIterator[RequestMessage], *, caller: str = "", deadline: float | None
     ) -> AsyncGenerator[bytes, None]:
         """Requests in, answers out, at the same time.
 
@@ -86,8 +107,11 @@ class Predict:
         deadline allows.
         """
         target = await self._resolve_built(address, deadline)
-        await self._hold(target, deadline, is_patient=True)
-        async with self._router.open(target.version_id, "stream", None, deadline=deadline) as exchange:
+        try:
+            await self._hold(target, caller, deadline, is_patient=True)
+        except ModelBusy as error:
+            raise StreamsBusy(error.message, hint=error.hint, retry_after_s=error.retry_after_s) from None
+        async with self._router.open(target.version_id, "stream", None, caller=caller, deadline=deadline) as exchange:
             feeder = asyncio.create_task(self._feed(exchange, target, address, requests))
             try:
                 async for answer in exchange:
@@ -133,15 +157,16 @@ class Predict:
             return _merge(target, request)
         return target.prefix + (request.SerializeToString() if raw is None else raw)
 
-    async def _hold(self, target: Target, deadline: float | None, *, is_patient: bool = False) -> None:
-        """Wait until a replica is there; ask for one where none is wanted. Raises ModelDeploying, VersionNotFound."""
+    async def _hold(self, target: Target, caller: str, deadline: float | None, *, is_patient: bool = False) -> None:
+        """Wait until a replica is there; ask for one where none is wanted. Raises ModelDeploying, ModelBusy,
+        VersionNotFound."""
         if self._router.is_ready(target.version_id):
             return
         await self._want(target)
         until = None if is_patient else time.monotonic() + self._hold_s
         if deadline is not None:
             until = deadline if until is None else min(until, deadline)
-        if not await self._router.wait_ready(target.version_id, deadline=until):
+        if not await self._router.wait_ready(target.version_id, caller=caller, deadline=until):
             version = await self._store.versions.get_by_id(target.version_id)
             why = version.state_message if version is not None and version.state_message else "it is still loading"
             raise ModelDeploying(f"version {target.version_id} has no replica that is ready: {why}")

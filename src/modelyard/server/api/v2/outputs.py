@@ -28,22 +28,32 @@ class OutputsV2:
 
     async def post(self, call: Call, request: PostModelOutputsRequest) -> bytes:
         """One answer."""
-        return await self._predict.predict(_read_address(call, request), request, call.raw, deadline=call.deadline)
+        address = _read_address(call, request)
+        return await self._predict.predict(
+            address, request, call.raw, caller=_name_caller(call), deadline=call.deadline
+        )
 
     def generate(self, call: Call, request: PostModelOutputsRequest) -> AsyncGenerator[bytes, None]:
         """Answers as they come."""
-        return self._predict.generate(_read_address(call, request), request, call.raw, deadline=call.deadline)
+        address = _read_address(call, request)
+        return self._predict.generate(address, request, call.raw, caller=_name_caller(call), deadline=call.deadline)
 
     async def stream(self, call: Call, requests: AsyncIterator[Incoming]) -> AsyncGenerator[bytes, None]:
         """Answers as they come to requests as they come; the first names the model."""
         first = await anext(requests)
         address = _read_address(call, first.message)
-        answers = self._predict.stream(address, _check_all(address, call, first, requests), deadline=call.deadline)
+        checked = _check_all(address, call, first, requests)
+        answers = self._predict.stream(address, checked, caller=_name_caller(call), deadline=call.deadline)
         try:
             async for answer in answers:
                 yield answer
         finally:
             await answers.aclose()
+
+
+def _name_caller(call: Call) -> str:
+    """Who shares the replicas with others: the token, not its user."""
+    return call.caller.token_id if call.caller else ""
 
 
 async def _check_all(

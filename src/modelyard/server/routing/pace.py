@@ -1,0 +1,39 @@
+"""How fast a version works, as measured: what the wait of a request is estimated from."""
+
+from __future__ import annotations
+
+MEAN_SHARE, SPREAD_SHARE = 1 / 8, 1 / 4
+"""How much each new measurement counts (RFC 6298, 2: the same estimator for round trips of TCP)."""
+EVIDENCE = 8
+"""Measurements before anybody is refused for what they say."""
+
+
+class Pace:
+    """How long requests hold their slots: mean and mean deviation, the latest counting most."""
+
+    __slots__ = ("_count", "_mean_s", "_spread_s")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mean_s = 0.0
+        self._spread_s = 0.0
+
+    def add(self, seconds: float) -> None:
+        """One request has given its slot back after so long."""
+        if not self._count:
+            self._mean_s, self._spread_s = seconds, seconds / 2
+        else:
+            error = seconds - self._mean_s
+            self._mean_s += error * MEAN_SHARE
+            self._spread_s += (abs(error) - self._spread_s) * SPREAD_SHARE
+        self._count += 1
+
+    def estimate_s(self, ahead: int, slots: int) -> float:
+        """How long one waits behind so many, for one of so many slots; 0 where nothing was measured."""
+        return self._mean_s * ahead / max(slots, 1)
+
+    def estimate_least_s(self, ahead: int, slots: int) -> float:
+        """The same at best; 0 where too little was measured to say, or what was measured differs widely."""
+        if self._count < EVIDENCE:
+            return 0.0
+        return max(0.0, self._mean_s - 2 * self._spread_s) * ahead / max(slots, 1)
