@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import modelyard
+from modelyard.config.schema import NO_BATCHING, BatchingInfo
 from modelyard.errors import (
     DeadlineExceeded,
     InternalError,
@@ -130,7 +131,9 @@ class Yard:
     root: Path
     lines: list[str] = field(default_factory=list)
 
-    async def start(self, body: str, *, head: str = HEAD, threads: int = 2) -> Replica:
+    async def start(
+        self, body: str, *, head: str = HEAD, threads: int = 2, batching: BatchingInfo = NO_BATCHING
+    ) -> Replica:
         number = len(list(self.root.iterdir()))
         folder = self.root / f"m{number}"
         (folder / "1").mkdir(parents=True)
@@ -143,11 +146,12 @@ class Yard:
             python=Path(sys.executable),
             threads=threads,
             memory_bytes=None,
+            batching=batching,
         )
         return await self.backend.start(spec, self.lines.append)
 
-    async def load(self, body: str = ECHO, *, threads: int = 2) -> Replica:
-        replica = await self.start(body, threads=threads)
+    async def load(self, body: str = ECHO, *, threads: int = 2, batching: BatchingInfo = NO_BATCHING) -> Replica:
+        replica = await self.start(body, threads=threads, batching=batching)
         await until(replica, WorkerState.READY)
         return replica
 
@@ -220,6 +224,101 @@ async def test_many_requests_keep_their_answers_apart(yard: Yard) -> None:
     replica = await yard.load()
     answers = await asyncio.gather(*(replica.link.call(request(f"{number}")) for number in range(500)))
     assert [texts(one) for one in answers] == [[f"{number}"] for number in range(500)]
+
+
+GATED = """
+class Gated(ModelRunner):
+    def predict(self, request):
+        texts = [one.data.text.raw for one in request.inputs]
+        with open("calls", "a") as calls:
+            calls.write(" ".join(texts) + "\\n")
+        if "hold" in texts:
+            while not Path("go").exists():
+                time.sleep(0.002)
+        if "poison" in texts:
+            raise ValueError("poison")
+        return answer(*texts)
+
+    def stream(self, requests):
+        for request in requests:
+            yield answer(text_of(request))
+"""
+
+
+async def hold_all_threads(replica: Replica, count: int = 1) -> list[asyncio.Task[bytes]]:
+    """Let `predict` of `GATED` be busy until the file `go` is there."""
+    held = []
+    for number in range(count):
+        held.append(asyncio.create_task(replica.link.call(request("hold"))))
+        await wait_for(lambda wanted=number + 1: read_calls(replica).count("hold") == wanted)
+    return held
+
+
+def read_calls(replica: Replica) -> list[str]:
+    path = replica.spec.folder / "calls"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+async def test_requests_that_wait_together_are_one_call_where_batching_is_on(yard: Yard) -> None:
+    replica = await yard.load(GATED, threads=1, batching=BatchingInfo(max_size=8))
+    held = await hold_all_threads(replica)
+    waiting = [asyncio.create_task(replica.link.call(request(f"{number}"))) for number in range(11)]
+    left = asyncio.create_task(replica.link.call(request("gone")))
+    await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    (replica.spec.folder / "go").touch()
+    assert [texts(await one) for one in waiting] == [[f"{number}"] for number in range(11)]
+    assert texts(await held[0]) == ["hold"]
+    assert read_calls(replica) == ["hold", "0 1 2 3 4 5 6 7", "8 9 10"]
+
+
+async def test_poisoned_request_of_a_batch_fails_alone(yard: Yard) -> None:
+    replica = await yard.load(GATED, threads=1, batching=BatchingInfo(max_size=8))
+    held = await hold_all_threads(replica)
+    waiting = [asyncio.create_task(replica.link.call(request(text))) for text in ("a", "poison", "b")]
+    await asyncio.sleep(0)
+    (replica.spec.folder / "go").touch()
+    with pytest.raises(PredictionFailed, match="ValueError: poison"):
+        await waiting[1]
+    assert [texts(await one) for one in (held[0], waiting[0], waiting[2])] == [["hold"], ["a"], ["b"]]
+
+
+async def test_each_thread_has_batches_of_its_own(yard: Yard) -> None:
+    replica = await yard.load(GATED, threads=2, batching=BatchingInfo(max_size=8))
+    held = await hold_all_threads(replica, 2)
+    waiting = [asyncio.create_task(replica.link.call(request(f"{number}"))) for number in range(12)]
+    await asyncio.sleep(0)
+    (replica.spec.folder / "go").touch()
+    assert [texts(await one) for one in waiting] == [[f"{number}"] for number in range(12)]
+    await asyncio.gather(*held)
+    assert sorted(len(call.split()) for call in read_calls(replica)) == [1, 1, 4, 8]
+
+
+async def test_stream_is_answered_between_batches(yard: Yard) -> None:
+    replica = await yard.load(GATED, threads=1, batching=BatchingInfo(max_size=8))
+    exchange = replica.link.open("stream", request("first"))
+    answers = aiter(exchange)
+    assert texts(await anext(answers)) == ["first"]
+    assert texts(await replica.link.call(request("beside"))) == ["beside"]
+    await exchange.send(request("second"))
+    assert texts(await anext(answers)) == ["second"]
+    exchange.cancel()
+
+
+@pytest.mark.parametrize("batching", [NO_BATCHING, BatchingInfo(max_size=8)])
+async def test_predict_whose_caller_is_gone_before_it_began_is_never_run(yard: Yard, batching: BatchingInfo) -> None:
+    replica = await yard.load(GATED, threads=1, batching=batching)
+    held = await hold_all_threads(replica)
+    gone = [asyncio.create_task(replica.link.call(request(f"gone {number}"))) for number in range(3)]
+    await asyncio.sleep(0)
+    for one in gone:
+        one.cancel()
+    await asyncio.gather(*gone, return_exceptions=True)
+    (replica.spec.folder / "go").touch()
+    assert texts(await replica.link.call(request("after"))) == ["after"]
+    await asyncio.gather(*held)
+    assert read_calls(replica) == ["hold", "after"]
 
 
 @pytest.mark.parametrize(

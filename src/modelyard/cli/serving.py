@@ -77,6 +77,7 @@ def serve(folder: Path, options: Serving) -> None:
             spec=make_version_message(made.config),
             python=made.python,
             threads=max(made.config.num_threads, 1),
+            batching=made.config.batching,
         )
 
     settings = FolderSettings(

@@ -6,6 +6,7 @@ made from it.
 
 from __future__ import annotations
 
+from modelyard.config.concurrency import BATCHING, NUM_THREADS
 from modelyard.config.identifiers import ID_PATTERN, ID_RULE
 from modelyard.config.instances import NAMES as INSTANCE_NAMES
 from modelyard.config.key import Key, Kind, by_name, idle_key
@@ -37,7 +38,6 @@ VARIABLE = matching(
     r"(?!(PATH|HOME|LANG|VIRTUAL_ENV)$|PYTHON|LD_|MALLOC_)[A-Za-z_][A-Za-z0-9_]{0,127}",
     "is not a variable that a secret may be in; use a name of your own, such as SEARCH_API_KEY",
 )
-MAX_THREADS = 1024
 MAX_ACCELERATORS = 1024
 
 MODEL = Key(
@@ -320,22 +320,13 @@ SECRETS = Key(
     ),
 )
 
-NUM_THREADS = Key(
-    name="num_threads",
-    meaning="How many requests one replica works on at once, each in a thread of its own.",
-    kind=Kind.NUMBER,
-    low=1,
-    high=MAX_THREADS,
-    default="1",
-    examples=("16",),
-)
-
 TOP = by_name(
     MODEL,
     BUILD,
     COMPUTE_INFO,
     COMPUTE,
     NUM_THREADS,
+    BATCHING,
     CHECKPOINTS,
     CONCEPTS,
     SECRETS,

@@ -72,4 +72,5 @@ def _read(text: str, problems: Problems) -> FolderConfig:
         python_version=python_version,
         platforms=platforms,
         num_threads=top.whole_number("num_threads"),
+        batching=sections.read_batching(top),
     )

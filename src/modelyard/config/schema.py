@@ -58,6 +58,18 @@ class SecretInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BatchingInfo:
+    """Section `batching`; a size of 1 is none."""
+
+    max_size: int = 1
+    """Inputs of different requests in one call of `predict`."""
+    max_wait_ms: int = 0
+
+
+NO_BATCHING = BatchingInfo()
+
+
+@dataclass(frozen=True, kw_only=True)
 class FolderConfig:
     """All of config.yaml. `python_version` "" and `num_threads` 0 mean that the author left it to the server."""
 
@@ -71,3 +83,4 @@ class FolderConfig:
     platforms: tuple[str, ...] = ()
     """`linux/amd64`; empty for any."""
     num_threads: int = 0
+    batching: BatchingInfo = NO_BATCHING

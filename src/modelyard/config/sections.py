@@ -12,7 +12,15 @@ from modelyard.config.model_types import MODEL_TYPES, mend_model_type
 from modelyard.config.placeholders import is_token_placeholder
 from modelyard.config.problems import show
 from modelyard.config.pythons import read_minor
-from modelyard.config.schema import CheckpointsInfo, ComputeInfo, ConceptInfo, ModelInfo, SecretInfo
+from modelyard.config.schema import (
+    NO_BATCHING,
+    BatchingInfo,
+    CheckpointsInfo,
+    ComputeInfo,
+    ConceptInfo,
+    ModelInfo,
+    SecretInfo,
+)
 from modelyard.config.section import Section
 
 DEFAULT_MODEL_TYPE = "any-to-any"
@@ -112,6 +120,17 @@ def read_build(top: Section) -> tuple[str, tuple[str, ...]]:
         message = f"{given} is read as {minor}: the machine's newest Python {minor} is taken; write {minor}"
         section.warn("python_version", message, better=minor)
     return minor, tuple(one.strip() for one in section.text("platform").split(",") if one.strip())
+
+
+def read_batching(top: Section) -> BatchingInfo:
+    """Section `batching`: how many inputs of different requests come together, and how long one waits for others."""
+    section = top.section("batching")
+    if section is None:
+        return NO_BATCHING
+    size, wait_ms = section.whole_number("max_size"), section.whole_number("max_wait_ms")
+    if size == 1:
+        section.note("max_size", "1 is the same as no batching")
+    return BatchingInfo(max_size=max(size, 1), max_wait_ms=wait_ms)
 
 
 def check_concepts(top: Section, model: ModelInfo) -> None:

@@ -155,6 +155,7 @@ def start_session(prepared: Prepared, options: Options, tell_line: Tell) -> Iter
         timeout_s=options.timeout_s,
         log=tell_line,
         takes_edits=options.takes_edits,
+        batching=prepared.config.batching,
     ) as worker:
         methods = _wait_loaded(worker)
         yield Session(

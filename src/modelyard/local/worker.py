@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from modelyard.config.schema import NO_BATCHING, BatchingInfo
 from modelyard.errors import DeadlineExceeded, InternalError, WorkerCrashed
 from modelyard.local.link import LocalLink
 from modelyard.parts.launch import Launch, make_launch
@@ -49,6 +50,7 @@ def start_worker(
     timeout_s: float,
     log: Log,
     takes_edits: bool = False,
+    batching: BatchingInfo = NO_BATCHING,
 ) -> Iterator[LocalWorker]:
     """Start a worker and connect to it; at the end it, and what it started, are gone.
 
@@ -61,6 +63,7 @@ def start_worker(
         timeout_s: How long it may say nothing, in seconds.
         log: Takes each line that it prints.
         takes_edits: Can it be asked to reload?
+        batching: Which requests it answers together.
 
     Raises:
         WorkerCrashed: It ended; the details have its last lines.
@@ -76,6 +79,7 @@ def start_worker(
                 socket=room / "link",
                 threads=threads,
                 replica_id=REPLICA,
+                batching=batching,
             )
             launch = launch.for_author(bytecode=bytecode, takes_edits=takes_edits)
             with _run_process(launch, log) as (process, token, tail):

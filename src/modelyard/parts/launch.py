@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from modelyard.config.schema import NO_BATCHING, BatchingInfo
 from modelyard.errors import InternalError
 
 ROOMS = ("__init__.py", "py.typed", "errors.py", "data", "sdk", "wire", "worker")
@@ -85,6 +86,7 @@ def make_launch(
     socket: Path,
     threads: int,
     replica_id: str,
+    batching: BatchingInfo = NO_BATCHING,
     environ: Mapping[str, str] | None = None,
 ) -> Launch:
     """Say how to start one replica. Makes its scratch home folder, beside the socket.
@@ -96,6 +98,7 @@ def make_launch(
         socket: Where the gateway listens.
         threads: How many requests the author's class takes at once.
         replica_id: Names the replica in logs and on the link.
+        batching: Which requests it answers together.
         environ: The operator's variables; of them only the device and locale settings, certificates and proxies go on.
     """
     home = socket.parent / f"{replica_id}.home"
@@ -103,6 +106,7 @@ def make_launch(
     argv = [
         *(str(python), "-X", "faulthandler", *_keep_folder_off_path(python), "-m", "modelyard.worker"),
         *("--socket", str(socket), "--folder", str(folder), "--threads", str(threads), "--replica", replica_id),
+        *_describe_batching(batching),
     ]
     env = _pass_on(os.environ if environ is None else environ) | {
         "PATH": os.pathsep.join([str(python.parent), "/usr/local/bin", "/usr/bin", "/bin"]),
@@ -115,6 +119,12 @@ def make_launch(
     }
     env.setdefault("LANG", "C.UTF-8")
     return Launch(argv=argv, env=env, cwd=folder)
+
+
+def _describe_batching(batching: BatchingInfo) -> list[str]:
+    if batching.max_size <= 1:
+        return []
+    return ["--batch-size", str(batching.max_size), "--batch-wait-ms", str(batching.max_wait_ms)]
 
 
 def _pass_on(environ: Mapping[str, str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from modelyard.config.schema import BatchingInfo
 from modelyard.errors import Cancelled, Conflict, InvalidRequest, ModelyardError
 from modelyard.parts.launch import Launch, make_launch, stage_runtime
 from modelyard.server.api.access import Access
@@ -281,10 +282,24 @@ class _Launcher:
         self._is_watching = is_watching
 
     def __call__(
-        self, *, python: Path, runtime: Path, folder: Path, socket: Path, threads: int, replica_id: str
+        self,
+        *,
+        python: Path,
+        runtime: Path,
+        folder: Path,
+        socket: Path,
+        threads: int,
+        replica_id: str,
+        batching: BatchingInfo,
     ) -> Launch:
         launch = make_launch(
-            python=python, runtime=runtime, folder=folder, socket=socket, threads=threads, replica_id=replica_id
+            python=python,
+            runtime=runtime,
+            folder=folder,
+            socket=socket,
+            threads=threads,
+            replica_id=replica_id,
+            batching=batching,
         )
         return launch.for_author(bytecode=self._bytecode, takes_edits=self._is_watching)
 

@@ -1,4 +1,4 @@
-"""`python -m modelyard.worker --socket PATH --folder DIR --threads N --replica ID [--watch]`, the token on stdin.
+"""`python -m modelyard.worker --socket PATH --folder DIR --threads N --replica ID ...`, the token on stdin.
 
 connect ── HELLO ── load (main thread) ──┬── STATE ready ── author threads ── SIGTERM or STOP: drain, exit 0
                                          └── STATE failed, exit 1
@@ -18,13 +18,15 @@ from queue import SimpleQueue
 from modelyard.errors import ModelLoadFailed, ModelyardError
 from modelyard.wire.frames import Kind
 from modelyard.wire.handshake import FAILED, LOADING, READY, Hello, State
-from modelyard.worker.crew import Crew
+from modelyard.worker.batching import Batcher, BatchRule
+from modelyard.worker.crew import Batches, Crew
 from modelyard.worker.edits.watch import Watch
 from modelyard.worker.guard import close_stdin, leave_now, leave_with_children
 from modelyard.worker.invoke import Invoker
 from modelyard.worker.link import Link
 from modelyard.worker.load import LoadedModel, load_model
 from modelyard.worker.output import flush_output, print_lines_at_once, say
+from modelyard.worker.together import Together
 
 MAX_TOKEN_BYTES = 4096
 
@@ -38,16 +40,18 @@ def main(arguments: list[str] | None = None) -> int:
     link = Link.connect(options.socket)
     link.send(Kind.HELLO, payload=Hello(token=token, replica_id=options.replica).encode())
     watch = Watch(options.folder, link) if options.watch else None
-    return _Worker(link, options.folder, options.threads, watch).run()
+    rule = BatchRule(max_size=options.batch_size, max_wait_s=options.batch_wait_ms / 1000)
+    return _Worker(link, options.folder, options.threads, rule, watch).run()
 
 
 class _Worker:
     """One replica: its link, its model once loaded, and its threads."""
 
-    def __init__(self, link: Link, folder: Path, threads: int, watch: Watch | None) -> None:
+    def __init__(self, link: Link, folder: Path, threads: int, rule: BatchRule, watch: Watch | None) -> None:
         self._link = link
         self._folder = folder
         self._threads = threads
+        self._rule = rule
         self._watch = watch
         self._crew: Crew | None = None
         self._stops: SimpleQueue[None] = SimpleQueue()
@@ -69,7 +73,7 @@ class _Worker:
 
     def _serve(self, model: LoadedModel) -> int:
         invoker = Invoker(model, self._folder, self._link)
-        crew = Crew(invoker.run, self._link)
+        crew = Crew(invoker.run, self._link, self._make_batches(invoker))
         crew.start(self._threads)
         if self._watch:
             self._watch.begin(model, invoker, crew)
@@ -80,6 +84,13 @@ class _Worker:
         crew.drain()
         flush_output()
         return 0
+
+    def _make_batches(self, invoker: Invoker) -> Batches | None:
+        if self._rule.max_size <= 1:
+            return None
+        together = Together(invoker)
+        together.start()
+        return Batches(batcher=Batcher(self._rule), run=together.run)
 
     def _read(self) -> None:
         try:
@@ -117,11 +128,15 @@ def _parse_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--socket", required=True, help="the gateway's unix socket")
     parser.add_argument("--folder", required=True, type=lambda text: Path(text).resolve(), help="the model folder")
     parser.add_argument("--threads", type=int, default=1, help="requests taken at once")
+    parser.add_argument("--batch-size", type=int, default=1, help="inputs of requests that are answered together")
+    parser.add_argument("--batch-wait-ms", type=int, default=0, help="how long a batch that is not full waits for more")
     parser.add_argument("--replica", default="", help="name of this replica")
     parser.add_argument("--watch", action="store_true", help="take edits of the folder when asked to")
     options = parser.parse_args(arguments)
     if options.threads < 1:
         parser.error(f"--threads is {options.threads}; it has to be 1 or more")
+    if options.batch_size < 1 or options.batch_wait_ms < 0:
+        parser.error("--batch-size has to be 1 or more, --batch-wait-ms 0 or more")
     return options
 
 

@@ -17,13 +17,19 @@ def encode_answer(answer: object, method: str) -> bytes:
     Raises:
         InvalidModelOutput: It is no `MultiOutputResponse`.
     """
+    checked = check_answer(answer, method)
+    _fill_statuses(checked)
+    payload: bytes = checked.SerializeToString()
+    return payload
+
+
+def check_answer(answer: object, method: str) -> MultiOutputResponse:
+    """The answer, which has to be one. Raises `InvalidModelOutput`."""
     if not isinstance(answer, MultiOutputResponse):
         raise InvalidModelOutput(
             f"{method} gave {describe_value(answer)}; it has to give a MultiOutputResponse", hint=_NEXT_STEP
         )
-    _fill_statuses(answer)
-    payload: bytes = answer.SerializeToString()
-    return payload
+    return answer
 
 
 def asks_for_signatures(request: PostModelOutputsRequest) -> bool:
@@ -53,16 +59,22 @@ def describe_value(value: object) -> str:
 def _fill_statuses(answer: MultiOutputResponse) -> None:
     succeeded = 0
     for output in answer.outputs:
-        status = output.status
-        if status.code == 0:
-            status.code = _SUCCESS
-            status.description = status.description or "Ok"
-        succeeded += status.code == _SUCCESS
+        fill_status(output)
+        succeeded += output.status.code == _SUCCESS
     if answer.status.code == 0:
-        answer.status.code, answer.status.description = _sum_up(succeeded, len(answer.outputs))
+        answer.status.code, answer.status.description = sum_up(succeeded, len(answer.outputs))
 
 
-def _sum_up(succeeded: int, outputs: int) -> tuple[int, str]:
+def fill_status(output: Output) -> None:
+    """An output without a status succeeded."""
+    status = output.status
+    if status.code == 0:
+        status.code = _SUCCESS
+        status.description = status.description or "Ok"
+
+
+def sum_up(succeeded: int, outputs: int) -> tuple[int, str]:
+    """Code and description of an answer, of so many outputs."""
     if succeeded == outputs:
         return _SUCCESS, "Ok"
     if succeeded:

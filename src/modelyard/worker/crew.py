@@ -10,22 +10,34 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from modelyard.errors import ModelBusy
 from modelyard.wire.frames import EXPRESS, FIRST, Frame, Kind, decode_credit, decode_time
 from modelyard.wire.worker_errors import encode_error
+from modelyard.worker.batching import Batch, Batcher
 from modelyard.worker.lanes import Lanes
 from modelyard.worker.link import Link
 from modelyard.worker.task import Task
 
 
+@dataclass(frozen=True, kw_only=True)
+class Batches:
+    """How requests are answered together, where the config asks for it."""
+
+    batcher: Batcher
+    run: Callable[[Batch, Callable[[Task], None]], None]
+    """Calls back with each request that is over; not always before it returns."""
+
+
 class Crew:
     """A fixed number of threads and the requests that they work on. `take` is called by the reader thread alone."""
 
-    def __init__(self, run: Callable[[Task], None], link: Link) -> None:
+    def __init__(self, run: Callable[[Task], None], link: Link, batches: Batches | None = None) -> None:
         self._run = run
         self._link = link
-        self._lanes = Lanes()
+        self._batches = batches
+        self._lanes: Lanes | Batcher = batches.batcher if batches else Lanes()
         self._tasks: dict[int, Task] = {}
         self._changed = threading.Condition(threading.Lock())
         self._turns = threading.Semaphore(0)
@@ -36,8 +48,9 @@ class Crew:
         """Start the threads. They are daemons: the process does not wait for an author's endless loop."""
         self._threads = threads
         self._turns.release(threads)
+        work = self._work if self._batches is None else self._work_in_batches
         for number in range(threads):
-            threading.Thread(target=self._work, name=f"author-{number}", daemon=True).start()
+            threading.Thread(target=work, name=f"author-{number}", daemon=True).start()
 
     def take(self, frame: Frame) -> None:
         """Take a frame that belongs to a request. What belongs to none any more is dropped."""
@@ -53,6 +66,8 @@ class Crew:
             task.add_credit(decode_credit(frame.payload))
         elif frame.kind is Kind.CANCEL:
             task.cancel()
+            if self._batches and self._batches.batcher.drop(task):
+                self._finish(task)
 
     def drain(self) -> None:
         """Take no more, and wait until everything is answered."""
@@ -96,8 +111,21 @@ class Crew:
             self._lanes.put(task, is_express=bool(frame.flags & EXPRESS))
 
     def _work(self) -> None:
+        assert isinstance(self._lanes, Lanes)
         while True:
             self._serve(self._lanes.take())
+
+    def _work_in_batches(self) -> None:
+        """A batch is taken when it can begin, and not before: until then it grows."""
+        assert self._batches is not None
+        batcher, run = self._batches.batcher, self._batches.run
+        batch: Batch = []
+        while True:
+            batcher.wait(len(batch))
+            with self._turns:
+                batch = batcher.take()
+                if batch:
+                    run(batch, self._finish)
 
     def _serve(self, task: Task) -> None:
         try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from modelyard.errors import (
+    DeadlineExceeded,
     InvalidModelOutput,
     InvalidRequest,
     ModelyardError,
@@ -33,6 +35,10 @@ class Outbox(Protocol):
         """Send one frame."""
         ...
 
+    def gathering(self) -> AbstractContextManager[None]:
+        """What is sent in this block leaves together at its end."""
+        ...
+
 
 class Invoker:
     """Calls predict, generate and stream of one loaded model. Threads may share it."""
@@ -52,31 +58,61 @@ class Invoker:
         try:
             self._answer(task)
         except BaseException as error:  # noqa: BLE001 - the boundary to the author's code: it fails this request only
-            self._report(task, error)
+            self.report(task, error)
 
-    def _answer(self, task: Task) -> None:
+    def is_awaited(self, task: Task) -> bool:
+        """Does its caller still wait? Out of time is told."""
+        if task.is_cancelled:
+            return False
+        try:
+            task.check_deadline()
+        except DeadlineExceeded as error:
+            self.report(task, error)
+            return False
+        return True
+
+    def call_predict(self, request: PostModelOutputsRequest) -> object:
+        """What the author's predict returns. Raises what it raises, and NotImplementedByModel."""
+        self._check_implemented("predict")
+        return finish_coroutine(self._model.runner.predict(request))
+
+    def send_answer(self, task: Task, payload: bytes) -> None:
+        """Send the one answer of a `predict`, if its caller is still there."""
+        if not task.is_cancelled:
+            self._outbox.send(Kind.ITEM, task.request_id, payload, LAST)
+
+    def gathering(self) -> AbstractContextManager[None]:
+        """See `Outbox.gathering`."""
+        return self._outbox.gathering()
+
+    def report(self, task: Task, error: BaseException) -> None:
+        """Send an error to the caller, if still there; the author's own is in the log, too."""
         if task.is_cancelled:
             return
-        task.check_deadline()
+        told = self._tell(task.method, error)
+        self._outbox.send(Kind.ERROR, task.request_id, encode_error(told))
+        if isinstance(told, PredictionFailed):
+            say(f"{task.method} failed: {told.message}\n{told.details}".rstrip())
+
+    def _answer(self, task: Task) -> None:
+        if not self.is_awaited(task):
+            return
         if task.method == "predict":
-            payload = self._predict(_parse(task.take_first()))
-            if not task.is_cancelled:
-                self._outbox.send(Kind.ITEM, task.request_id, payload, LAST)
+            self.send_answer(task, self._predict(parse_request(task.take_first())))
         else:
             self._send_all(task, self._generate(task) if task.method == "generate" else self._stream(task))
 
     def _predict(self, request: PostModelOutputsRequest) -> bytes:
         if asks_for_signatures(request):
             return encode_no_signatures()
-        self._check_implemented("predict")
-        answer = finish_coroutine(self._model.runner.predict(request))
+        answer = self.call_predict(request)
         payload = encode_answer(answer, "predict")
         self._check_count(request, answer)
         return payload
 
     def _generate(self, task: Task) -> object:
         self._check_implemented("generate")
-        return finish_coroutine(self._model.runner.generate(_parse(task.take_first())))
+        return finish_coroutine(self._model.runner.generate(parse_request(task.take_first())))
 
     def _stream(self, task: Task) -> object:
         self._check_implemented("stream")
@@ -113,14 +149,6 @@ class Invoker:
             self._has_warned = True
             say(f"warning: predict gave {outputs} outputs for {inputs} inputs; callers match them by position")
 
-    def _report(self, task: Task, error: BaseException) -> None:
-        if task.is_cancelled:
-            return
-        told = self._tell(task.method, error)
-        self._outbox.send(Kind.ERROR, task.request_id, encode_error(told))
-        if isinstance(told, PredictionFailed):
-            say(f"{task.method} failed: {told.message}\n{told.details}".rstrip())
-
     def _tell(self, method: str, error: BaseException) -> ModelyardError:
         if isinstance(error, ModelyardError) and is_believed(error):
             return error
@@ -144,10 +172,11 @@ class _Requests:
         payload = self._task.wait_message()
         if payload is None:
             raise StopIteration
-        return _parse(payload)
+        return parse_request(payload)
 
 
-def _parse(payload: bytes) -> PostModelOutputsRequest:
+def parse_request(payload: bytes) -> PostModelOutputsRequest:
+    """The request message. Raises `InvalidRequest`."""
     try:
         return PostModelOutputsRequest.FromString(payload)
     except DecodeError as error:

@@ -6,7 +6,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from modelyard.wire.frames import MAX_PAYLOAD_BYTES, Frame, FrameDecoder, Kind, encode_credit, encode_parts
 
@@ -45,6 +45,16 @@ class Link:
         """Allow the gateway `credit` more messages of a stream."""
         self._post((encode_credit(request_id, credit),))
 
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """What is sent in this block, by whichever thread, leaves together at its end."""
+        with self._sending:
+            try:
+                yield
+            finally:
+                self._send_waiting()
+        self._flush()
+
     def read_frames(self) -> Iterator[Frame]:
         """Frames as they come, until the gateway closes.
 
@@ -67,9 +77,12 @@ class Link:
         self._socket.close()
 
     def _post(self, parts: tuple[bytes, ...]) -> None:
-        """Put the frame in line; whoever holds the lock sends all that is there. Looked at again after letting go, so
-        that no frame stays behind."""
+        """Put the frame in line; whoever holds the lock sends all that is there."""
         self._waiting.append(parts)
+        self._flush()
+
+    def _flush(self) -> None:
+        """Send, unless another thread does. Looked at again after letting go, so that no frame stays behind."""
         while self._waiting and self._sending.acquire(blocking=False):
             try:
                 self._send_waiting()

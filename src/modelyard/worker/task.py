@@ -58,6 +58,10 @@ class Task:
         """The one message of a `predict` or `generate`; not kept, so that it can be freed."""
         return self._messages.popleft() if self._messages else b""
 
+    def see_first(self) -> bytes:
+        """The same, kept."""
+        return self._messages[0] if self._messages else b""
+
     def wait_message(self) -> bytes | None:
         """The next message of a `stream`, None after the last. Grants the gateway as much as was taken.
 

@@ -36,7 +36,15 @@ class Impostor:
         self.script = ""
 
     def __call__(
-        self, *, python: Path, runtime: Path, folder: Path, socket: Path, threads: int, replica_id: str
+        self,
+        *,
+        python: Path,
+        runtime: Path,
+        folder: Path,
+        socket: Path,
+        threads: int,
+        replica_id: str,
+        batching: object,
     ) -> Launch:
         return Launch(
             argv=[str(python), "-c", self.script, str(socket)],

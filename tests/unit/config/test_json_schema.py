@@ -68,6 +68,9 @@ ACCEPTED = [
     "model: {id: m, model_type_id: visual-detector}\nconcepts: [{id: 0, name: no}, {id: 1.0, name: true}]\n",
     MODEL + "secrets: [{id: a, type: env, env_var: KEY, description: d, value: v}]\nnum_threads: 16\n",
     MODEL + "mcp_server: {command: npx, args: [-y]}\ntoolkit: {provider: ollama}\nstreaming_video_consumer: true\n",
+    MODEL + "batching: {max_size: 32, max_wait_ms: 5}\n",
+    MODEL + "batching: {max_size: 1}\n",
+    MODEL + "batching:\n",
     "\ufeff" + MODEL,
 ]
 REFUSED = [
@@ -107,6 +110,12 @@ REFUSED = [
     (MODEL + "num_threads: many\n", "$.num_threads"),
     (MODEL + "num_threads: 0\n", "$.num_threads"),
     (MODEL + "num_threads: {a: 1}\n", "$.num_threads"),
+    (MODEL + "batching: 32\n", "$.batching"),
+    (MODEL + "batching: {max_wait_ms: 5}\n", "$.batching"),
+    (MODEL + "batching: {max_size: 0}\n", "$.batching.max_size"),
+    (MODEL + "batching: {max_size: 5000}\n", "$.batching.max_size"),
+    (MODEL + "batching: {max_size: 8, max_wait_ms: 9000}\n", "$.batching.max_wait_ms"),
+    (MODEL + "batching: {max_size: 8, max_wait_ms: 0.5}\n", "$.batching.max_wait_ms"),
 ]
 
 

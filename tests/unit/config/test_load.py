@@ -7,7 +7,14 @@ import yaml
 
 from modelyard.config import tree
 from modelyard.config.load import load_config
-from modelyard.config.schema import CheckpointsInfo, ComputeInfo, ConceptInfo, ModelInfo
+from modelyard.config.schema import (
+    NO_BATCHING,
+    BatchingInfo,
+    CheckpointsInfo,
+    ComputeInfo,
+    ConceptInfo,
+    ModelInfo,
+)
 from modelyard.errors import InvalidConfig
 
 TEXT = "model: {id: m, model_type_id: text-to-text}\n"
@@ -55,6 +62,9 @@ def test_the_guides_config_is_read():
             build_info:
               python_version: "3.12"
             num_threads: 4
+            batching:
+              max_size: 32
+              max_wait_ms: 5
         """)
     )
     assert config.warnings == ()
@@ -70,6 +80,7 @@ def test_the_guides_config_is_read():
     )
     assert config.config.concepts == (ConceptInfo(id="0", name="bus"), ConceptInfo(id="1", name="person"))
     assert (config.config.python_version, config.config.num_threads) == ("3.12", 4)
+    assert config.config.batching == BatchingInfo(max_size=32, max_wait_ms=5)
 
 
 def test_the_guides_checkpoints_stand_in_for_concepts():
@@ -95,6 +106,7 @@ def test_what_is_not_given_is_left_to_the_server():
     config = load_config(TEXT).config
     assert (config.model.user_id, config.model.app_id) == ("", "")
     assert (config.python_version, config.num_threads, config.checkpoints) == ("", 0, None)
+    assert config.batching == NO_BATCHING
     assert config.compute == ComputeInfo()
 
 

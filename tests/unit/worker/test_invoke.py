@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,9 @@ class Box:
     def send(self, kind: Kind, request_id: int = 0, payload: bytes = b"", flags: int = 0) -> None:
         self.frames.append(Frame(kind, flags, request_id, payload))
         self.on_send()
+
+    def gathering(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     @property
     def kinds(self) -> list[Kind]:

@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from modelyard.config.schema import NO_BATCHING, BatchingInfo
 from modelyard.errors import ModelyardError
 from modelyard.server.records import ModelKey
 
@@ -27,6 +28,8 @@ class ReplicaSpec:
     """How many requests the author's class takes at once: `num_threads` of the config."""
     memory_bytes: int | None
     """`cpu_memory` of the config, where it says."""
+    batching: BatchingInfo = NO_BATCHING
+    """`batching` of the config."""
 
 
 class WorkerState(Enum):

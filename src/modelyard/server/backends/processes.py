@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from modelyard.config.schema import BatchingInfo
 from modelyard.errors import InternalError
 from modelyard.parts.launch import Launch, make_launch
 from modelyard.server.backends.base import LogSink, ReplicaSpec
@@ -26,7 +27,15 @@ class Launcher(Protocol):
     """How to start a worker: `parts.launch.make_launch`."""
 
     def __call__(
-        self, *, python: Path, runtime: Path, folder: Path, socket: Path, threads: int, replica_id: str
+        self,
+        *,
+        python: Path,
+        runtime: Path,
+        folder: Path,
+        socket: Path,
+        threads: int,
+        replica_id: str,
+        batching: BatchingInfo,
     ) -> Launch:
         """The arguments, variables and working directory of the process."""
         ...
@@ -81,6 +90,7 @@ class ProcessBackend:
             socket=socket,
             threads=spec.threads,
             replica_id=spec.replica_id,
+            batching=spec.batching,
         )
         with _pipe() as (token_out, token_in), _pipe() as (lines_out, lines_in):
             os.write(token_in, replica.token.encode() + b"\n")

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from modelyard.config.schema import NO_BATCHING, BatchingInfo
 from modelyard.errors import ModelLoadFailed, ModelyardError, WorkerCrashed
 from modelyard.parts.saves import FailedStart
 from modelyard.server.backends.base import Backend, Replica, ReplicaSpec, WorkerState, WorkerStatus
-from modelyard.server.control.keeper import BACK_OFF_S, HEALTHY_S, SLOTS_PER_THREAD
+from modelyard.server.control.keeper import BACK_OFF_S, HEALTHY_S, count_slots
 from modelyard.server.records import ModelKey
 from modelyard.server.routing.router import Router
 from modelyard.wire.messages import ModelVersion
@@ -41,6 +42,7 @@ class Prepared:
     spec: ModelVersion
     python: Path
     threads: int
+    batching: BatchingInfo = NO_BATCHING
 
 
 Prepare = Callable[[threading.Event], Prepared]
@@ -287,6 +289,7 @@ class FolderHost:
             python=prepared.python,
             threads=prepared.threads,
             memory_bytes=None,
+            batching=prepared.batching,
         )
 
     def _route(self, replica: Replica, methods: frozenset[str]) -> None:
@@ -295,7 +298,7 @@ class FolderHost:
         if self._routed == (spec.replica_id, methods):
             return
         self._routed = (spec.replica_id, methods)
-        router.add(spec.replica_id, spec.version_id, replica.link, SLOTS_PER_THREAD * spec.threads, methods)
+        router.add(spec.replica_id, spec.version_id, replica.link, count_slots(spec), methods)
 
     async def _retire(self, replica: Replica) -> None:
         """Let the old replica finish what it holds."""

@@ -17,11 +17,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelyard.config.load import load_config
 from modelyard.config.quantities import parse_memory_bytes
-from modelyard.errors import InternalError, ModelyardError
+from modelyard.config.schema import NO_BATCHING, BatchingInfo
+from modelyard.errors import InternalError, InvalidRequest, ModelyardError
 from modelyard.parts.assemble import assemble
 from modelyard.parts.depot import Depot
 from modelyard.parts.environment import Environments
+from modelyard.parts.folder import CONFIG
 from modelyard.server import failpoints
 from modelyard.server.backends.base import Backend, Replica, ReplicaSpec, WorkerState, WorkerStatus
 from modelyard.server.control.verdicts import Verdicts
@@ -37,6 +40,8 @@ HEALTHY_S = 60.0
 """A replica that was ready this long has earned a fresh back-off."""
 SLOTS_PER_THREAD = 2
 """Requests given to a worker at once for each of its threads: the next one waits there, not a round trip away."""
+MAX_SLOTS = 4096
+"""However large batches are: what a worker holds lies in memory."""
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +135,7 @@ class Keeper:
             python=environment.python,
             threads=spec.num_threads or means.default_threads,
             memory_bytes=parse_memory_bytes(memory) if memory else None,
+            batching=_read_batching(folder),
         )
 
     @asynccontextmanager
@@ -221,9 +227,7 @@ class Keeper:
     def _admit(self, replica: Replica, status: WorkerStatus) -> None:
         spec = replica.spec
         self._say(f"Replica {spec.replica_id} is ready: {', '.join(sorted(status.methods)) or 'no methods'}")
-        self._means.router.add(
-            spec.replica_id, spec.version_id, replica.link, SLOTS_PER_THREAD * spec.threads, status.methods
-        )
+        self._means.router.add(spec.replica_id, spec.version_id, replica.link, count_slots(spec), status.methods)
 
     async def _report_exit(self, status: WorkerStatus, *, was_ready: bool) -> None:
         message = status.message or f"the worker's process ended with exit code {status.exit_code}"
@@ -239,3 +243,19 @@ class Keeper:
 
     def _say(self, line: str) -> None:
         self._means.write_line(self.version.version_id, LogType.RUN, line)
+
+
+def count_slots(spec: ReplicaSpec) -> int:
+    """How many requests a replica may hold: those that it works on, and as many again that wait there. A batch has room
+    for one request an input."""
+    floor = SLOTS_PER_THREAD * spec.threads
+    return min(floor * spec.batching.max_size, max(MAX_SLOTS, floor))
+
+
+def _read_batching(folder: Path) -> BatchingInfo:
+    """From the version's own config.yaml: the upload's message has no field for it. It was checked when it came; one of
+    a release that allowed more is no reason not to start."""
+    try:
+        return load_config((folder / CONFIG).read_text(encoding="utf-8-sig")).config.batching
+    except (OSError, ValueError, InvalidRequest):
+        return NO_BATCHING
