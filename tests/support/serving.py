@@ -29,6 +29,7 @@ class Terminal:
             "UV_CACHE_DIR": str(CACHE / "uv"),
             "MODELYARD_CACHE_DIR": str(cache_dir),
             "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",
             **({"TMPDIR": str(temp_dir)} if temp_dir else {}),
         }
         self.lines: list[str] = []
@@ -41,6 +42,8 @@ class Terminal:
             stderr=subprocess.PIPE,
             text=True,
             env=self.environ,
+            # What a shell starts in the background ignores Ctrl-C, and so do its children; a terminal's do not.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         assert self.process.stdout is not None
         assert self.process.stderr is not None
@@ -81,7 +84,13 @@ class Terminal:
 
     def end(self) -> int:
         """Wait for its end; the exit code."""
-        code = self.process.wait(TIMEOUT_S)
+        try:
+            code = self.process.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # where it stands is printed
+            self.process.wait(TIMEOUT_S)
+            self._readers[1].join(5)
+            raise AssertionError("\n".join(["it did not end:", *self.errors])) from None
         for reader in self._readers:
             reader.join(5)
         for pipe in (self.process.stdout, self.process.stderr):

@@ -26,7 +26,7 @@ Saved = Mapping[str, Sequence[Path]]
 def save_previews(report: Report, folder: Path | None) -> Saved:
     """Write drawn boxes and media; by method. Where nobody says a folder, in the cache, by the model's id."""
     place = folder or default_cache_dir() / "previews" / report.prepared.config.model.id
-    return {step.method: write_previews(step.answers, report.inputs, place, step.method) for step in report.steps}
+    return {step.method: write_previews(step.answers, step.inputs, place, step.method) for step in report.steps}
 
 
 def print_report(report: Report, saved: Saved) -> None:
@@ -38,7 +38,7 @@ def print_report(report: Report, saved: Saved) -> None:
     for name, value in _list_facts(report):
         click.echo(f"  {name:<12} {value}")
     for step in report.steps:
-        _print_step(step, saved.get(step.method, ()))
+        _print_step(step, saved.get(step.method, ()), is_usual=step.inputs == report.inputs)
 
 
 def _list_facts(report: Report) -> list[tuple[str, str]]:
@@ -53,8 +53,12 @@ def _list_facts(report: Report) -> list[tuple[str, str]]:
     limit = prepared.config.compute.cpu_memory
     of = f" of {limit} (cpu_memory)" if limit else ""
     facts.append(("memory", f"{show_bytes(report.peak_memory_bytes)} at most{of}"))
-    facts.append(("input", "; ".join(_describe_input(one) for one in report.inputs)))
+    facts.append(("input", _describe_inputs(report.inputs)))
     return facts
+
+
+def _describe_inputs(inputs: Sequence[Input]) -> str:
+    return "; ".join(map(_describe_input, inputs))
 
 
 def _describe_input(given: Input) -> str:
@@ -69,11 +73,13 @@ def _describe_input(given: Input) -> str:
     return " and ".join(told) or "data"
 
 
-def _print_step(step: Step, saved: Sequence[Path]) -> None:
+def _print_step(step: Step, saved: Sequence[Path], *, is_usual: bool) -> None:
     state = click.style("failed", fg="red") if step.error else click.style("ok", fg="green")
     line = f"  {step.method:<12} {state}, {step.latency_s * 1000:.1f} ms"
     if step.method != "predict" and step.first_s is not None:
         line += f", {len(step.answers)} answers, the first after {step.first_s * 1000:.1f} ms"
+    if not is_usual:
+        line += f", with {_describe_inputs(step.inputs)}"
     click.echo(line)
     for answer in step.answers[:MAX_PIECES]:
         print_answer(answer, is_piece=step.method != "predict")
@@ -112,6 +118,7 @@ def as_document(report: Report, saved: Saved) -> dict[str, Any]:
 def _describe_step(step: Step, saved: Sequence[Path]) -> dict[str, Any]:
     return {
         "method": step.method,
+        "input": _describe_inputs(step.inputs),
         "latency_s": round(step.latency_s, 6),
         "first_s": None if step.first_s is None else round(step.first_s, 6),
         "answers": [as_dict(one) for one in step.answers],

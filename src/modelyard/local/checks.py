@@ -114,7 +114,13 @@ class _Check:
             yield from _check_vector(embedding.vector, f"{where}.embeddings[{index}].vector")
         for kind in ("image", "audio", "video"):
             if data.HasField(kind) and (problem := explain_media(kind, getattr(data, kind).base64)):
-                yield Finding(where=f"{where}.{kind}", problem=problem, fix=f"write encoded {kind} bytes to base64")
+                yield Finding(
+                    where=f"{where}.{kind}",
+                    problem=problem,
+                    fix=f"write encoded {kind} bytes to base64",
+                    # What is there beside the promise does no harm to those who do not read it.
+                    is_error=self._type is None or kind in self._type.output_fields,
+                )
 
     def _check_region(self, region: Region, where: str) -> Iterator[Finding]:
         yield from self._check_concepts(region.data.concepts, f"{where}.data.concepts")

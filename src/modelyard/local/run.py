@@ -21,13 +21,14 @@ from modelyard.local.checks import Finding, check_answers
 from modelyard.local.machine import read_peak_memory_bytes, show_bytes
 from modelyard.local.request import make_request
 from modelyard.local.session import Options, Prepared, Session, open_session
-from modelyard.parts.sample_inputs import make_samples
-from modelyard.wire.messages import Input, MultiOutputResponse, PostModelOutputsRequest, StatusCode
+from modelyard.parts.sample_inputs import make_other_samples, make_samples
+from modelyard.wire.messages import Input, MultiOutputResponse, StatusCode
 from modelyard.wire.status import error_of
 
 METHODS = ("predict", "generate", "stream")
 FINE = (StatusCode.ZERO, StatusCode.SUCCESS)
 Tell = Callable[[str], None]
+Inputs = tuple[Input, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class Step:
     """One method that was asked."""
 
     method: str
+    inputs: tuple[Input, ...]
+    """What it was asked with."""
     latency_s: float
     """Until its last answer."""
     first_s: float | None
@@ -52,6 +55,7 @@ class Report:
 
     prepared: Prepared
     inputs: tuple[Input, ...]
+    """What methods were asked with first; one that refused it, with other samples of the type."""
     load_s: float
     """From the start of the process until the model was loaded."""
     peak_memory_bytes: int
@@ -104,9 +108,10 @@ def run_folder(folder: Path, options: Options, *, tell_build: Tell, tell_line: T
 
 def run_session(session: Session, given: Sequence[Input] = ()) -> Report:
     """Ask every method of a loaded model. An author's error in one does not keep the next from being asked."""
-    inputs = tuple(given) or tuple(make_samples(session.config.model.model_type_id))
-    request = make_request(session.config, inputs)
-    steps = tuple(_take_steps(session, request))
+    model_type_id = session.config.model.model_type_id
+    inputs = tuple(given) or tuple(make_samples(model_type_id))
+    others = () if given else tuple(map(tuple, make_other_samples(model_type_id)))
+    steps = tuple(_take_steps(session, inputs, others))
     return Report(
         prepared=session.prepared,
         inputs=inputs,
@@ -116,13 +121,25 @@ def run_session(session: Session, given: Sequence[Input] = ()) -> Report:
     )
 
 
-def _take_steps(session: Session, request: PostModelOutputsRequest) -> Iterator[Step]:
+def _take_steps(session: Session, inputs: Inputs, others: Sequence[Inputs]) -> Iterator[Step]:
     for method in METHODS:
         if method in session.methods:
-            yield _take_step(session, method, request)
+            step = _take_step(session, method, inputs)
+            yield step if step.error is None else _take_other_step(session, step, others)
 
 
-def _take_step(session: Session, method: str, request: PostModelOutputsRequest) -> Step:
+def _take_other_step(session: Session, failed: Step, others: Sequence[Inputs]) -> Step:
+    """The method with another sample, where one suits it better than what it failed with."""
+    if not isinstance(failed.error, InvalidModelOutput):
+        for inputs in others:
+            step = _take_step(session, failed.method, inputs)
+            if step.error is None:
+                return step
+    return failed
+
+
+def _take_step(session: Session, method: str, inputs: Inputs) -> Step:
+    request = make_request(session.config, inputs)
     answers: list[MultiOutputResponse] = []
     error: ModelyardError | None = None
     first_s: float | None = None
@@ -139,9 +156,10 @@ def _take_step(session: Session, method: str, request: PostModelOutputsRequest) 
     except ModelyardError as raised:
         latency_s = time.monotonic() - began
         error = raised
-    findings = () if error else _check(session, method, answers, len(request.inputs))
+    findings = () if error else _check(session, method, answers, len(inputs))
     return Step(
         method=method,
+        inputs=inputs,
         latency_s=latency_s,
         first_s=first_s,
         answers=tuple(answers),

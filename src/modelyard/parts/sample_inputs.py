@@ -36,6 +36,17 @@ def make_samples(model_type_id: str) -> list[Input]:
     return [make_sample(kinds[0] if kinds else "text")]
 
 
+def make_other_samples(model_type_id: str) -> list[list[Input]]:
+    """Other inputs that a model of this type may want: of each kind alone that its samples are not already.
+
+    A detector may take an image in `predict` and nothing but a video in `generate`.
+    """
+    known = MODEL_TYPES.get(model_type_id)
+    usual = make_samples(model_type_id)
+    alone = [[make_sample(kind)] for kind in (known.input_fields if known else ())]
+    return [one for one in alone if one != usual]
+
+
 def make_sample(kind: str) -> Input:
     """The bundled `text`, `image`, `audio` or `video`."""
     content = (SAMPLES / SAMPLE_FILES[kind]).read_bytes()

@@ -91,6 +91,7 @@ def test_what_breaks_the_contract_is_an_error_with_its_place(type_id: str, data:
         ("image-detector", {}, "no output has regions"),
         ("text-to-text", {"text": {"raw": ""}}, "the text is empty"),
         ("text-embedder", {"embeddings": [{"vector": [0.0, 0.0]}]}, "all of its numbers are 0"),
+        ("image-classifier", {"image": {"base64": b"raw pixels"}}, "begin like no image"),
     ],
 )
 def test_what_is_only_unusual_is_no_error(type_id: str, data: Any, words: str) -> None:

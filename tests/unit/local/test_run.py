@@ -148,6 +148,38 @@ def test_an_output_that_says_it_failed_is_a_failure(tmp_path: Path) -> None:
     assert "too dark" in report.error.message
 
 
+PICKY = """
+from clarifai.runners.models.model_runner import ModelRunner
+from clarifai_grpc.grpc.api import service_pb2
+
+class Picky(ModelRunner):
+    def predict(self, request):
+        return self.answer(request, "image")
+
+    def generate(self, request):
+        yield self.answer(request, "video")
+
+    def stream(self, requests):
+        for request in requests:
+            yield self.answer(request, "audio")
+
+    def answer(self, request, kind):
+        if not getattr(request.inputs[0].data, kind).base64:
+            raise ValueError(f"only {kind} is allowed here")
+        return service_pb2.MultiOutputResponse(outputs=[{"data": {"concepts": [{"name": "cat", "value": 1}]}}])
+"""
+
+
+def test_a_method_that_refuses_the_usual_sample_is_asked_with_another_of_the_type(tmp_path: Path) -> None:
+    config = CONFIG.format(model_id="m", user_id="ann", threads=1).replace("text-to-text", "visual-classifier")
+    folder = write_folder(tmp_path / "m", model=PICKY, config=config + "concepts:\n- id: '0'\n  name: cat\n")
+    report = try_folder(folder, tmp_path)
+    asked = [[field.name for field, _ in step.inputs[0].data.ListFields()] for step in report.steps]
+    assert asked == [["image"], ["video"], ["image"]]
+    assert [step.error and step.error.message for step in report.steps[:2]] == [None, None]
+    assert "only audio is allowed here" in str(report.steps[2].error)
+
+
 def test_a_folder_that_cannot_be_built_is_not_started(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "m")
     (folder / "requirements.txt").unlink()
