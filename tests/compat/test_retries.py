@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
 import pytest
 from clarifai_grpc.grpc.api import service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2 as codes
+from published import CLIENTS, Published
 
 from support.folders import pack, write_folder
-from support.server import V2
-from support.uploads import create_model, send_upload, upload_messages, wait_built
+from support.server import V2, running_server
+from support.uploads import create_model, deploy, send_upload, upload_messages, wait_built
+
+GATED = """\
+import time
+from pathlib import Path
+
+from clarifai.runners.models.model_runner import ModelRunner
+from clarifai_grpc.grpc.api import resources_pb2, service_pb2
+
+
+class Gated(ModelRunner):
+    def predict(self, request):
+        while not Path("gate").exists():
+            time.sleep(0.01)
+        output = resources_pb2.Output(data=request.inputs[0].data)
+        return service_pb2.MultiOutputResponse(outputs=[output])
+"""
 
 
 def count_started(v2: V2, model_id: str) -> int:
@@ -56,3 +76,29 @@ def test_upload_that_is_cancelled_halfway_starts_nothing(v2: V2, tmp_path: Path)
         list(call)
     assert refused.value.code() is grpc.StatusCode.CANCELLED
     assert count_started(v2, "half") == 0
+
+
+def test_published_clients_come_again_when_a_model_is_busy(
+    old: Published, new: Published, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    data_dir = tmp_path_factory.mktemp("busy")
+    folder = write_folder(tmp_path / "f", model=GATED, model_id="gated", threads=1)
+    with running_server(data_dir, "--queue-size", "1") as server, V2(server) as v2, ThreadPoolExecutor(8) as pool:
+        version_id = deploy(v2, folder, "gated")
+        flood = [pool.submit(v2.predict, "gated", "x", timeout=120) for _ in range(3)]
+        script = str(CLIENTS / "predict_once.py")
+        clients = [pool.submit(one.run, "python", script, server.user_id, "gated", server=server) for one in (old, new)]
+
+        def refusals() -> int:
+            return sum("code=11005" in line for line in server.errors)
+
+        end = time.monotonic() + 60
+        while refusals() < 2:
+            assert time.monotonic() < end, "".join(server.errors)
+            time.sleep(0.05)
+        (data_dir / "versions" / version_id / "gate").touch()
+        for client in clients:
+            done = client.result()
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert json.loads(done.stdout.splitlines()[-1]) == "hello"
+        assert {one.result().status.code for one in flood} == {codes.SUCCESS}

@@ -10,7 +10,7 @@ from typing import Any
 from clarifai_grpc.channel import clarifai_channel
 from clarifai_grpc.grpc.api import service_pb2_grpc
 
-from modelyard.errors import ModelNotFound, Unauthenticated
+from modelyard.errors import ModelBusy, ModelNotFound, Unauthenticated
 from modelyard.server.api.access import Access
 from modelyard.server.api.v2.call import Call, Handler, Incoming, Reply
 from modelyard.server.api.v2.dispatch import V2
@@ -121,6 +121,8 @@ class EchoHandlers:
             raise RuntimeError("a secret of the insides")
         if text == "missing":
             raise ModelNotFound("Model does not exist")
+        if text == "busy":
+            raise ModelBusy("the model is busy", retry_after_s=6.1)
         if text == "hang":
             self.entered.set()
             try:

@@ -34,8 +34,22 @@ ALLOCATOR = {
     help="Let input URLs reach this private host or network. May be repeated.",
 )
 @click.option("--no-fetch", is_flag=True, help="Refuse inputs given by URL.")
+@click.option(
+    "--queue-size",
+    default=1024,
+    show_default=True,
+    type=click.IntRange(1, 1_000_000),
+    help="Requests that may wait for a model's replicas; beyond that, the answer is 429 at once.",
+)
 def command(
-    host: str, port: int, data_dir: Path | None, user_id: str | None, fetch_allow: tuple[str, ...], *, no_fetch: bool
+    host: str,
+    port: int,
+    data_dir: Path | None,
+    user_id: str | None,
+    fetch_allow: tuple[str, ...],
+    *,
+    no_fetch: bool,
+    queue_size: int,
 ) -> None:
     """Run the server: every door on one port, everything it keeps in one directory.
 
@@ -58,6 +72,7 @@ def command(
         host=host,
         port=port,
         user_id=choose_user(directory, user_id),
+        queue_size=queue_size,
         fetch=options.FetchSettings(is_enabled=not no_fetch, allow=fetch_allow),
         hub_token=os.environ.get("HF_TOKEN", ""),
     )

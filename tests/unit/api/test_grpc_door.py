@@ -171,6 +171,14 @@ async def test_error_is_a_status_inside_an_ok_answer() -> None:
     assert exchange.trailers == {b"grpc-status": b"0"}
 
 
+@pytest.mark.parametrize("name", ["PostModelOutputs", "GenerateModelOutputs", "StreamModelOutputs"])
+async def test_busy_model_says_when_to_come_again_in_the_trailers_of_an_ok_answer(name: str) -> None:
+    exchange = await grpc_exchange(name, [frame(request_of("busy"))]).run(app_of())
+    assert exchange.trailers[b"grpc-status"] == b"0"
+    assert exchange.trailers[b"retry-after"] == b"7"
+    assert codes_of(exchange) == [StatusCode.CONN_THROTTLED]
+
+
 async def test_crash_hides_its_insides(caplog: pytest.LogCaptureFixture) -> None:
     exchange = await grpc_exchange("PostModelOutputs", [frame(request_of("crash"))]).run(app_of())
     assert codes_of(exchange) == [StatusCode.INTERNAL_UNCATEGORIZED]

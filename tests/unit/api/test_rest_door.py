@@ -59,6 +59,15 @@ async def test_image_bytes_are_base64_both_ways() -> None:
     assert answer_of(exchange)["outputs"][0]["data"]["image"]["base64"] == image
 
 
+@pytest.mark.parametrize("path", [PREDICT, GENERATE])
+async def test_busy_model_says_when_to_come_again(path: str) -> None:
+    exchange = await http_exchange("POST", path, [body_of("busy")]).run(app_of())
+    assert exchange.status == 429
+    assert exchange.headers[b"retry-after"] == b"7"
+    status = json.loads(exchange.body)["status"]
+    assert (status["code"], status["time_remaining"]) == (StatusCode.CONN_THROTTLED, 7)
+
+
 async def test_path_wins_over_the_body() -> None:
     echo = EchoHandlers()
     body = json.dumps({"user_app_id": {"user_id": "bob", "app_id": "other"}, "model_id": "x"}).encode()

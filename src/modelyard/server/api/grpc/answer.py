@@ -7,6 +7,7 @@ from modelyard.server.api.grpc.framing import frame_prefix
 from modelyard.server.api.grpc.metadata import answer_headers, status_headers
 from modelyard.wire.status import GRPC_OK
 
+STATUS_OK = (b"grpc-status", b"0")
 COPY_BELOW_BYTES = 65_536
 """Larger messages go out behind their prefix in a send of their own: a copy costs more than a send."""
 
@@ -32,7 +33,7 @@ class Answer:
         await self._send({"type": "http.response.body", "body": payload, "more_body": True})
 
     async def finish(self, code: int = GRPC_OK, message: str = "", extra: Headers | None = None) -> None:
-        """Send the status: as trailers, or with the headers where nothing was sent before an error."""
+        """Send the status, and `extra` with it: as trailers, or with the headers where nothing came before an error."""
         trailers = status_headers(code, message)
         if not self._has_started and code != GRPC_OK:
             headers = [*answer_headers(self._request_id), *trailers, *(extra or ())]
@@ -41,18 +42,20 @@ class Answer:
             return
         await self._start()
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-        await self._send({"type": "http.response.trailers", "headers": trailers, "more_trailers": False})
+        headers = [*trailers, *(extra or ())]
+        await self._send({"type": "http.response.trailers", "headers": headers, "more_trailers": False})
 
-    async def only(self, payload: bytes) -> None:
-        """The whole of a successful answer that has one message."""
+    async def only(self, payload: bytes, extra: Headers | None = None) -> None:
+        """The whole of a successful answer that has one message; `extra` goes into its trailers."""
         if len(payload) >= COPY_BELOW_BYTES:
             await self.message(payload)
-            await self.finish()
+            await self.finish(extra=extra)
             return
         await self._start()
         body = frame_prefix(len(payload)) + payload
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
-        await self._send({"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")]})
+        headers = [STATUS_OK, *extra] if extra else [STATUS_OK]
+        await self._send({"type": "http.response.trailers", "headers": headers})
 
     async def _start(self) -> None:
         if not self._has_started:

@@ -10,11 +10,17 @@ from modelyard.errors import Cancelled, DeadlineExceeded, InvalidRequest, Method
 from modelyard.server.api.doorway.inflow import Inflow
 from modelyard.server.api.doorway.lifeline import Lifeline
 from modelyard.server.api.doorway.request_ids import PREFIX_HEADER, make_request_id
-from modelyard.server.api.doorway.types import Receive, Scope, Send
+from modelyard.server.api.doorway.types import Headers, Receive, Scope, Send
 from modelyard.server.api.grpc.answer import Answer
 from modelyard.server.api.grpc.compression import ACCEPTED_ENCODINGS
 from modelyard.server.api.grpc.framing import MAX_MESSAGE_BYTES
-from modelyard.server.api.grpc.metadata import ACCEPT_ENCODING, make_envelope, read_encoding, read_metadata
+from modelyard.server.api.grpc.metadata import (
+    ACCEPT_ENCODING,
+    make_envelope,
+    read_encoding,
+    read_metadata,
+    retry_trailers,
+)
 from modelyard.server.api.grpc.requests import CardinalityViolated, Incomings, parse, read_only_message, take_plain
 from modelyard.server.api.v2.call import Envelope, Incoming, Reply
 from modelyard.server.api.v2.dispatch import V2, log_failure
@@ -93,9 +99,9 @@ class GrpcDoor:
             lifeline.watch(receive)
             if method.kind is MethodKind.UNARY_UNARY:
                 reply = await self._v2.unary(method.name, incoming, envelope)
-                return await answer.only(_serialise(reply))
-            await self._send_all(self._v2.stream(method.name, _one(incoming), envelope), answer)
-            return await answer.finish()
+                return await answer.only(_serialise(reply), retry_trailers(reply))
+            replies = self._v2.stream(method.name, _one(incoming), envelope)
+            return await answer.finish(extra=await self._send_all(replies, answer))
 
     async def _stream_both(
         self,
@@ -110,17 +116,20 @@ class GrpcDoor:
         incomings = Incomings(method, inflow, encoding, self._max_message_bytes)
         inflow.start()
         try:
-            await self._send_all(self._v2.stream(method.name, incomings, envelope), answer)
+            extra = await self._send_all(self._v2.stream(method.name, incomings, envelope), answer)
         finally:
             await inflow.close()
         if incomings.error is not None:
             raise incomings.error
-        await answer.finish()
+        await answer.finish(extra=extra)
 
-    async def _send_all(self, replies: AsyncGenerator[Reply, None], answer: Answer) -> None:
+    async def _send_all(self, replies: AsyncGenerator[Reply, None], answer: Answer) -> Headers:
+        """Send the messages; what belongs into the trailers."""
+        reply: Reply = b""
         async with aclosing(replies):
             async for reply in replies:
                 await answer.message(_serialise(reply))
+        return retry_trailers(reply)
 
 
 async def _one(incoming: Incoming) -> AsyncIterator[Incoming]:

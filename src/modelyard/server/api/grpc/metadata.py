@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import Any, cast
 from urllib.parse import quote
 
 from modelyard.errors import InvalidRequest
 from modelyard.server.api.doorway.request_ids import ANSWER_HEADER, PREFIX_HEADER
 from modelyard.server.api.doorway.types import Headers
 from modelyard.server.api.grpc.compression import ACCEPTED_ENCODINGS, IDENTITY
-from modelyard.server.api.v2.call import HUB_TOKEN_HEADER, Envelope
+from modelyard.server.api.v2.call import HUB_TOKEN_HEADER, Envelope, Reply
 
 CONTENT_TYPE = (b"content-type", b"application/grpc")
 ACCEPT_ENCODING = (b"grpc-accept-encoding", ",".join(ACCEPTED_ENCODINGS).encode())
@@ -52,6 +53,12 @@ def parse_timeout(text: bytes) -> float:
 def answer_headers(request_id: str) -> Headers:
     """The headers in front of messages."""
     return [CONTENT_TYPE, (ANSWER_HEADER, request_id.encode("ascii"))]
+
+
+def retry_trailers(reply: Reply) -> Headers:
+    """When a refused request may come again, as the REST door's `retry-after` says it. Answers of models pass by."""
+    seconds = 0 if isinstance(reply, bytes) else cast("Any", reply).status.time_remaining
+    return [(b"retry-after", b"%d" % seconds)] if seconds else []
 
 
 def status_headers(code: int, message: str = "") -> Headers:

@@ -7,9 +7,10 @@ from modelyard.server.api.doorway.request_ids import ANSWER_HEADER, make_request
 from modelyard.server.api.doorway.types import Headers, Send
 from modelyard.server.api.rest.render import render
 from modelyard.wire.messages import BaseResponse, Status, StatusCode
-from modelyard.wire.status import codes_of, status_of
+from modelyard.wire.status import codes_of, http_status_of, status_of
 
 JSON_TYPE = b"application/json"
+MAY_COME_AGAIN = frozenset({429, 503})
 _V2_CODES = {404: StatusCode.CONN_DOES_NOT_EXIST}
 
 
@@ -39,8 +40,17 @@ async def send_failure(
     send: Send, error: ModelyardError, request_id: str, *, headers: Headers | None = None, is_head: bool = False
 ) -> None:
     """An error's V2 status under its HTTP status."""
-    body = render(BaseResponse(status=status_of(error, request_id=request_id)))
+    status = status_of(error, request_id=request_id)
+    headers = [*(headers or ()), *retry_headers(status)]
+    body = render(BaseResponse(status=status))
     await send_body(send, codes_of(error).http, body, request_id, headers=headers, is_head=is_head)
+
+
+def retry_headers(status: Status) -> Headers:
+    """When a refused request may come again, for clients that read headers and no V2 status (RFC 9110, 10.2.3)."""
+    if not status.time_remaining or http_status_of(status.code) not in MAY_COME_AGAIN:
+        return []
+    return [(b"retry-after", b"%d" % status.time_remaining)]
 
 
 async def send_error(

@@ -7,7 +7,8 @@ from contextlib import aclosing
 
 from modelyard.errors import ModelyardError
 from modelyard.server.api.doorway.request_ids import ANSWER_HEADER
-from modelyard.server.api.doorway.types import Send
+from modelyard.server.api.doorway.types import Headers, Send
+from modelyard.server.api.rest.answers import retry_headers
 from modelyard.server.api.rest.render import parse_reply, render
 from modelyard.server.api.v2.call import Reply
 from modelyard.wire.messages import BaseResponse
@@ -32,7 +33,8 @@ class StreamAnswer:
         async with aclosing(replies):
             async for reply in replies:
                 message = parse_reply(method, reply)
-                await self._start(http_status_of(message.status.code))
+                if not self.has_started:
+                    await self._start(http_status_of(message.status.code), retry_headers(message.status))
                 await self._write(render(message))
         await self._start(200)
         await self._end()
@@ -42,7 +44,7 @@ class StreamAnswer:
         await self._write(render(BaseResponse(status=status_of(error, request_id=self._request_id))))
         await self._end()
 
-    async def _start(self, status: int) -> None:
+    async def _start(self, status: int, more: Headers | None = None) -> None:
         if self.has_started:
             return
         self.has_started = True
@@ -51,6 +53,7 @@ class StreamAnswer:
             (b"cache-control", b"no-store"),
             (ANSWER_HEADER, self._request_id.encode("ascii")),
             (b"x-content-type-options", b"nosniff"),
+            *(more or ()),
         ]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 

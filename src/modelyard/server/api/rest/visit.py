@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from modelyard.errors import ModelyardError
 from modelyard.server.api.doorway.request_ids import PREFIX_HEADER, make_request_id
 from modelyard.server.api.doorway.types import Headers, Receive, Scope, Send
-from modelyard.server.api.rest.answers import send_body, send_error, send_failure
+from modelyard.server.api.rest.answers import retry_headers, send_body, send_error, send_failure
 from modelyard.server.api.rest.render import parse_reply, render
 from modelyard.server.api.rest.requests import TIMEOUT_HEADER, read_deadline
 from modelyard.server.api.rest.streams import StreamAnswer
@@ -47,7 +47,8 @@ class Visit:
         """Send a response message under the HTTP status that its V2 status stands for."""
         message = parse_reply(method, reply)
         status = http_status_of(message.status.code)
-        await send_body(self._send, status, render(message), self.request_id, is_head=self.is_head)
+        headers = retry_headers(message.status)
+        await send_body(self._send, status, render(message), self.request_id, headers=headers, is_head=self.is_head)
 
     async def stream(self, method: Method, replies: AsyncGenerator[Reply, None]) -> None:
         """Send response messages as they come."""
