@@ -96,12 +96,23 @@ async def test_versions_in_states_are_listed_oldest_first_for_all_users(store: S
 async def test_an_update_happens_only_in_an_expected_state(store: Store) -> None:
     await add_model(store)
     version = await add_version(store, "v1", state=VersionState.BUILT)
-    ready = replace(version, state=VersionState.READY, code_digest="c", environment_digest="e")
+    ready = replace(version, state=VersionState.READY, code_digest="c", environment_digest="e", manifest_digest="m")
     assert not await store.versions.update(ready, expected=frozenset({VersionState.BUILDING}))
     assert await store.versions.update(ready, expected=frozenset({VersionState.BUILT}))
     assert await store.versions.get_by_id("v1") == ready
-    assert await store.versions.list_digests() == [("c", "", "e")]
+    assert await store.versions.list_digests() == [("c", "", "e", "m")]
     assert not await store.versions.update(replace(ready, version_id="gone"))
+
+
+async def test_parts_are_those_of_one_user_the_newest_first(store: Store) -> None:
+    await add_model(store)
+    await add_model(store, make_key(user_id="bob"))
+    for number, (code, weights) in enumerate([("c1", "w"), ("c2", ""), ("c1", "w"), ("", "")]):
+        version = await add_version(store, f"v{number}", state=VersionState.BUILT)
+        assert await store.versions.update(replace(version, code_digest=code, weights_digest=weights))
+    other = await add_version(store, "other", make_key(user_id="bob"), state=VersionState.BUILT)
+    assert await store.versions.update(replace(other, code_digest="theirs"))
+    assert await store.versions.list_parts("ada") == [("main", "c1", "w"), ("main", "c2", "")]
 
 
 async def test_an_update_leaves_what_the_client_says_to_set_spec(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Upload a model folder: check, pack, send in parts, wait for the build."""
+"""Upload a model folder: check, send what the server lacks (or all of it, packed), wait for the build."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from modelyard.client.delta import HUB_HEADER, Delivery, deliver, is_spoken
 from modelyard.client.models import Models
 from modelyard.client.names import DEFAULT_APP, ModelName
+from modelyard.client.rest import Rest
 from modelyard.client.transport import Transport
 from modelyard.client.versions import Versions
 from modelyard.client.weights import Sending, prepare_weights
 from modelyard.errors import UploadIncomplete
-from modelyard.parts.archive import pack_folder
+from modelyard.parts.archive import check_files, pack_folder
+from modelyard.parts.code import list_files
 from modelyard.parts.folder import CheckedFolder, check_folder
+from modelyard.parts.hashes import hash_files
 from modelyard.parts.version_message import describe_source, make_version_message
 from modelyard.wire.messages import (
     ModelVersion,
@@ -23,8 +27,6 @@ from modelyard.wire.messages import (
     StatusCode,
 )
 
-HUB_HEADER = "x-modelyard-hub-token"
-"""Carries HF_TOKEN of the author's shell, so that it need not stand in a file."""
 PART_BYTES = 1024 * 1024
 PLACEHOLDERS = frozenset({"user_id", "app_id", "YOUR_USER_ID", "YOUR_APP_ID"})
 """Ids that the guide's examples have where one's own belong."""
@@ -92,12 +94,34 @@ def upload_folder(
     name = choose_name(checked, asked)
     Models(transport).ensure(name, checked.config.model.model_type_id)
     sending = prepare_weights(folder, checked.config, observer.on_line, observer.on_download, is_sent=sends_checkpoints)
+    version_id = _deliver(transport, name, folder, _describe(checked, sending), sending, observer)
+    name = replace(name, version=version_id)
+    return name, Versions(transport).wait_built(name, observer.on_line) if is_waiting else None
+
+
+def _deliver(
+    transport: Transport, name: ModelName, folder: Path, spec: ModelVersion, sending: Sending, observer: Observer
+) -> str:
+    """Send what the server lacks; the whole folder as an archive where it only takes that."""
+    files = [path for path in list_files(folder) if path.as_posix() not in sending.without]
+    check_files(folder, files)
+    rest = Rest(transport.context)
+    try:
+        if is_spoken(rest):
+            delivery = Delivery(
+                name=replace(name, user_id=name.user_id or transport.context.user),
+                folder=folder,
+                files=hash_files(folder, files),
+                spec=spec,
+                hub_token=sending.hub_token,
+            )
+            return deliver(rest, delivery, observer.on_progress)
+    finally:
+        rest.close()
     with tempfile.TemporaryDirectory(prefix="modelyard-upload-") as scratch:
         archive = Path(scratch) / "folder.tar.gz"
         pack_folder(folder, archive, without=sending.without)
-        version_id = _send(transport, name, archive, _describe(checked, sending), observer, sending.hub_token)
-    name = replace(name, version=version_id)
-    return name, Versions(transport).wait_built(name, observer.on_line) if is_waiting else None
+        return _send(transport, name, archive, spec, observer, sending.hub_token)
 
 
 def _describe(checked: CheckedFolder, sending: Sending) -> ModelVersion:

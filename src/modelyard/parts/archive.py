@@ -5,15 +5,15 @@ from __future__ import annotations
 import gzip
 import os
 import tarfile
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from modelyard.errors import InvalidFolder
 from modelyard.parts.code import list_files
-from modelyard.parts.names import PathRegister, explain_bad_path
+from modelyard.parts.listing import find_problems
 from modelyard.parts.tar_reader import DEFAULT_LIMITS, ArchiveLimits, extract_archive
 
-__all__ = ["DEFAULT_LIMITS", "ArchiveLimits", "extract_archive", "pack_folder"]
+__all__ = ["DEFAULT_LIMITS", "ArchiveLimits", "check_files", "extract_archive", "pack_folder"]
 
 _FAST = 1
 """Of gzip's levels: code is small, and weights hardly compress."""
@@ -30,7 +30,7 @@ def pack_folder(
             all problems at once.
     """
     files = [path for path in list_files(folder) if path.as_posix() not in without]
-    _check_files(folder, files, limits)
+    check_files(folder, files, limits)
     with (
         out.open("wb") as raw,
         gzip.GzipFile(filename="", mode="wb", compresslevel=_FAST, fileobj=raw, mtime=0) as packed,
@@ -48,17 +48,8 @@ def _describe(path: Path, status: os.stat_result) -> tarfile.TarInfo:
     return member
 
 
-def _check_files(folder: Path, files: list[Path], limits: ArchiveLimits) -> None:
-    register = PathRegister()
-    problems = []
-    for path in files:
-        name = path.as_posix()
-        if problem := explain_bad_path(name) or register.add_file(name):
-            problems.append(f"{name!a}: {problem}")
-    if len(files) > limits.max_members:
-        problems.append(f"the folder has {len(files)} files; at most {limits.max_members} are allowed")
-    size = sum((folder / path).stat().st_size for path in files)
-    if size > limits.max_total_bytes:
-        problems.append(f"the files have {size} bytes together; at most {limits.max_total_bytes} are allowed")
+def check_files(folder: Path, files: Sequence[Path], limits: ArchiveLimits = DEFAULT_LIMITS) -> None:
+    """Would a server take these files of the folder? Raises InvalidFolder, with all problems at once."""
+    problems = find_problems([(path.as_posix(), (folder / path).stat().st_size) for path in files], limits)
     if problems:
         raise InvalidFolder("\n".join(problems), hint="leave files out with a .modelyardignore file")

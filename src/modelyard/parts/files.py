@@ -53,17 +53,13 @@ class Part:
 
     def to_json(self) -> bytes:
         """The one way to write this part: the digest is taken over these bytes."""
-        rows = [
-            {"digest": one.digest, "executable": one.is_executable, "path": one.path, "size": one.size_bytes}
-            for one in self.files
-        ]
-        return write_canonical({"files": rows})
+        return write_canonical({"files": [write_entry(one) for one in self.files]})
 
     @classmethod
     def from_json(cls, content: bytes) -> Part:
         """Read what `to_json` wrote. Raises InternalError for anything else."""
         try:
-            return cls(_read_entry(row) for row in json.loads(content)["files"])
+            return cls(read_entry(row) for row in json.loads(content)["files"])
         except (ValueError, KeyError, TypeError) as error:
             raise InternalError(f"a part's file list cannot be read: {error}") from error
 
@@ -78,7 +74,13 @@ def is_digest(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and DIGEST_GRAMMAR.fullmatch(value) is not None
 
 
-def _read_entry(row: dict[str, object]) -> FileEntry:
+def write_entry(entry: FileEntry) -> dict[str, object]:
+    """A file as JSON says it."""
+    return {"digest": entry.digest, "executable": entry.is_executable, "path": entry.path, "size": entry.size_bytes}
+
+
+def read_entry(row: dict[str, object]) -> FileEntry:
+    """What `write_entry` wrote. Raises KeyError or TypeError for anything else."""
     path, digest, size, executable = (row[key] for key in ("path", "digest", "size", "executable"))
     if not (isinstance(path, str) and is_digest(digest) and isinstance(executable, bool)):
         raise TypeError("an entry has a value of the wrong type")

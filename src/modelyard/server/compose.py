@@ -21,6 +21,7 @@ from modelyard.parts.launch import stage_runtime
 from modelyard.parts.weights import Checkpoints
 from modelyard.server.api.access import Access
 from modelyard.server.api.asgi import make_app
+from modelyard.server.api.rest.delta import DeltaPaths
 from modelyard.server.api.v2.dispatch import V2
 from modelyard.server.api.v2.uploads import UploadsV2
 from modelyard.server.backends.processes import ProcessBackend
@@ -31,11 +32,15 @@ from modelyard.server.control.maker import Maker
 from modelyard.server.control.reconcile import Reconcile
 from modelyard.server.control.supervise import keep_running
 from modelyard.server.control.verdicts import Verdicts
-from modelyard.server.desk import make_run_dir, open_desk, own_data_dir, utc_now, write_server_file
+from modelyard.server.desk import Desk, make_run_dir, open_desk, own_data_dir, utc_now, write_server_file
 from modelyard.server.routing.router import Router
 from modelyard.server.sealing import Sealer
+from modelyard.server.services.arrivals import Arrivals
+from modelyard.server.services.belongings import Belongings
+from modelyard.server.services.deltas import Deltas
 from modelyard.server.services.fetch import SafeFetcher
 from modelyard.server.services.logs import Logs
+from modelyard.server.services.upload_rows import UploadRows
 from modelyard.server.services.uploads import Uploads
 from modelyard.server.settings import Settings
 from modelyard.server.store.base import Store
@@ -63,7 +68,7 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         stack.enter_context(own_data_dir(settings))
         house = await stack.enter_async_context(_open_house(settings))
         carrier = H2CornCarrier(host=settings.host, port=settings.port)
-        address = await carrier.start(make_app(house.v2, is_ready=lambda: not stop.is_set()))
+        address = await carrier.start(make_app(house.v2, is_ready=lambda: not stop.is_set(), delta=house.delta))
         write_server_file(settings, address)
         calm_collector()
         announce(address)
@@ -82,6 +87,7 @@ def calm_collector() -> None:
 @dataclass(frozen=True, kw_only=True)
 class _House:
     v2: V2
+    delta: DeltaPaths
 
 
 @asynccontextmanager
@@ -92,22 +98,39 @@ async def _open_house(settings: Settings) -> AsyncIterator[_House]:
         fetcher = SafeFetcher(settings.fetch)
         stack.push_async_callback(fetcher.aclose)
         desk = await open_desk(settings, store, fetcher, stack)
-        depot = Depot(settings.data_dir / "depot")
+        depot = Depot(settings.depot_dir)
         sealer = Sealer(settings.secrets_dir)
-        uploads = Uploads(
-            desk.store,
-            desk.models,
-            depot,
-            settings.uploads_dir,
-            settings=settings.uploads,
-            sealer=sealer,
-            write_line=desk.logs.append,
-            now=utc_now,
-        )
+        uploads, deltas = _make_uploads(settings, desk, depot, sealer)
         await uploads.recover()
         await _start_control(settings, stack, desk.store, depot, desk.router, desk.logs, sealer)
         handlers = desk.make_handlers() | UploadsV2(uploads).handlers()
-        yield _House(v2=V2(Access(desk.tokens), handlers))
+        v2 = V2(Access(desk.tokens), handlers)
+        yield _House(v2=v2, delta=DeltaPaths(v2, deltas))
+
+
+def _make_uploads(settings: Settings, desk: Desk, depot: Depot, sealer: Sealer) -> tuple[Uploads, Deltas]:
+    """Both ways by which versions come."""
+    rows = UploadRows(
+        desk.store,
+        concurrent_per_user=settings.uploads.concurrent_per_user,
+        sealer=sealer,
+        write_line=desk.logs.append,
+        now=utc_now,
+    )
+    belongings = Belongings(desk.store, depot, quota_bytes=settings.uploads.quota_bytes)
+    folder, limits = settings.uploads_dir, settings.uploads
+    uploads = Uploads(desk.store, desk.models, depot, folder, settings=limits, rows=rows, belongings=belongings)
+    deltas = Deltas(
+        desk.store,
+        desk.models,
+        depot,
+        Arrivals(settings.arrivals_dir),
+        folder,
+        settings=limits,
+        rows=rows,
+        belongings=belongings,
+    )
+    return uploads, deltas
 
 
 async def _start_control(

@@ -117,7 +117,7 @@ async def _admit_first_user(settings: Settings, users: Users, tokens: Tokens) ->
 def own_data_dir(settings: Settings) -> Iterator[None]:
     """Make the data directory and hold its lock: one server a directory."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for folder in (settings.uploads_dir, settings.versions_dir, settings.secrets_dir):
+    for folder in (settings.uploads_dir, settings.arrivals_dir, settings.versions_dir, settings.secrets_dir):
         folder.mkdir(mode=0o700, exist_ok=True)
     with (settings.data_dir / "lock").open("w") as lock:
         try:

@@ -32,6 +32,8 @@ class UploadSettings:
     max_size_bytes: int = 10 * 1024**3
     idle_timeout_s: float = 30.0
     concurrent_per_user: int = 4
+    quota_bytes: int = 0
+    """What the versions of one user may have together, each content counted once. 0: there is no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,16 @@ class Settings:
     def uploads_dir(self) -> Path:
         """Archives as they arrive."""
         return self.data_dir / "uploads"
+
+    @property
+    def arrivals_dir(self) -> Path:
+        """Files of delta uploads as they arrive."""
+        return self.data_dir / "arrivals"
+
+    @property
+    def depot_dir(self) -> Path:
+        """Files of versions, under their digests."""
+        return self.data_dir / "depot"
 
     @property
     def checkpoints_dir(self) -> Path:

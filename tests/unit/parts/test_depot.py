@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.errors import InternalError
-from modelyard.parts.depot import Depot
+from modelyard.parts.depot import Depot, Swept, has_seal
 from modelyard.parts.files import FileEntry, Part
 
 
@@ -114,3 +114,59 @@ def test_leftovers_of_a_crash_are_removed_at_the_next_start(depot: Depot, tmp_pa
     Depot(tmp_path / "depot")
     assert not old.exists()
     assert new.exists()
+
+
+def test_a_sound_file_is_kept_by_one_look_and_a_changed_one_is_read_again(depot: Depot) -> None:
+    digest = depot.add_bytes(b"hello")
+    depot.path_of(digest).chmod(0)  # whoever read it through would fail, were it not root
+    assert depot.keep(digest, 5)
+    assert not depot.keep(digest, 6)
+    damage(depot, digest)
+    assert not depot.keep(digest, 5)
+    assert not depot.keep("0" * 64, 5)
+
+
+def test_a_broken_seal_is_mended_where_the_content_is_right(depot: Depot) -> None:
+    digest = depot.add_bytes(b"hello")
+    os.utime(depot.path_of(digest))
+    assert not has_seal(depot.path_of(digest), digest)
+    assert depot.keep(digest, 5)
+    assert has_seal(depot.path_of(digest), digest)
+
+
+def test_two_contents_of_one_size_have_two_times(depot: Depot) -> None:
+    times = {depot.path_of(depot.add_bytes(bytes([one]))).stat().st_mtime_ns for one in range(50)}
+    assert len(times) == 50
+
+
+def test_what_was_not_hashed_as_it_came_is_read_whatever_the_caller_says(depot: Depot, tmp_path: Path) -> None:
+    path, _ = write(tmp_path / "f", b"content")
+    with pytest.raises(InternalError, match="does not have the content"):
+        depot.adopt_all([(path, "0" * 64)], is_verified=True)
+
+
+def test_a_sweep_removes_what_nothing_uses_and_nobody_took_lately(depot: Depot) -> None:
+    live, dead, taken = (depot.add_bytes(one) for one in (b"live", b"dead", b"taken"))
+    before = time.time() + 0.01
+    assert depot.sweep({live}, before=before - 3600) == Swept()
+    while time.time() <= before + 0.01:
+        time.sleep(0.005)
+    assert depot.keep(taken, 5)
+    assert depot.sweep({live}, before=before) == Swept(files=1, size_bytes=4)
+    assert [depot.has(one) for one in (live, dead, taken)] == [True, False, True]
+
+
+def test_a_scrub_puts_a_damaged_file_aside_and_an_upload_heals_it(depot: Depot, tmp_path: Path) -> None:
+    digest = depot.add_bytes(b"hello")
+    path = depot.path_of(digest)
+    seal_time = path.stat().st_mtime_ns
+    damage(depot, digest)
+    path.write_bytes(b"hellp")
+    os.utime(path, ns=(seal_time, seal_time))  # as a disk does it: the time tells nothing
+    assert depot.keep(digest, 5)
+    assert not depot.scrub(digest)
+    assert not depot.has(digest)
+    assert (depot.root / "damaged" / digest).read_bytes() == b"hellp"
+    assert depot.scrub(digest)
+    depot.adopt(*write(tmp_path / "f", b"hello"))
+    assert depot.read(digest) == b"hello"

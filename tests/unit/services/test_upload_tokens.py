@@ -62,7 +62,7 @@ async def test_two_tokens_make_one_code(desk: Desk, tmp_path: Path) -> None:
     first = await desk.only_version()
     await desk.send(folder(tmp_path / "two", "hf_another"))
     store: SqlStore = desk.house.store
-    digests = {code for code, _, _ in await store.versions.list_digests()}
+    digests = {code for code, *_ in await store.versions.list_digests()}
     assert digests == {first.code_digest}
 
 

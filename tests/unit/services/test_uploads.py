@@ -23,15 +23,14 @@ from modelyard.errors import (
     TooLarge,
     UploadIncomplete,
 )
-from modelyard.parts.depot import Depot
 from modelyard.server.records import BuildState, LogType, Page, Version, VersionState
-from modelyard.server.sealing import Sealer
-from modelyard.server.services.uploads import Announcement, ContentPart, Progress, Uploads
+from modelyard.server.services.uploads import Announcement, ContentPart, Progress
 from modelyard.server.settings import UploadSettings
 from modelyard.wire.messages import ModelVersion
 from support.doors import eventually
 from support.folders import pack, write_folder
 from support.house import House
+from support.intake import make_intake
 from support.stores import add_model, add_version, make_key
 
 
@@ -40,20 +39,9 @@ class Desk:
 
     def __init__(self, house: House, folder: Path, settings: UploadSettings) -> None:
         self.house = house
-        self.folder = folder / "uploads"
-        self.folder.mkdir()
-        self.depot = Depot(folder / "depot")
         self.lines: list[str] = []
-        self.uploads = Uploads(
-            house.store,
-            house.models,
-            self.depot,
-            self.folder,
-            settings=settings,
-            sealer=Sealer(folder),
-            write_line=self._write_line,
-            now=house.clock,
-        )
+        made = make_intake(house, folder, settings, self._write_line)
+        self.folder, self.depot, self.uploads = made.folder, made.depot, made.uploads
 
     def _write_line(self, version_id: str, log_type: LogType, line: str) -> None:
         assert version_id

@@ -8,18 +8,16 @@ from typing import Any
 
 import pytest
 
-from modelyard.parts.depot import Depot
 from modelyard.server.api.access import Access
 from modelyard.server.api.v2.call import Envelope, Incoming
 from modelyard.server.api.v2.dispatch import V2
 from modelyard.server.api.v2.uploads import UploadsV2
 from modelyard.server.records import Page, VersionState
-from modelyard.server.sealing import Sealer
-from modelyard.server.services.uploads import Uploads
 from modelyard.server.settings import UploadSettings
 from modelyard.wire.messages import PostModelVersionsUploadRequest, StatusCode
 from support.folders import pack, write_folder
 from support.house import House
+from support.intake import make_intake
 from support.stores import add_model, make_key
 
 
@@ -39,17 +37,7 @@ class Client:
 @pytest.fixture
 async def client(house: House, tmp_path: Path) -> Client:
     await add_model(house.store)
-    (tmp_path / "uploads").mkdir()
-    uploads = Uploads(
-        house.store,
-        house.models,
-        Depot(tmp_path / "depot"),
-        tmp_path / "uploads",
-        settings=UploadSettings(),
-        sealer=Sealer(tmp_path),
-        write_line=house.logs.append,
-        now=house.clock,
-    )
+    uploads = make_intake(house, tmp_path, UploadSettings(), house.logs.append).uploads
     _, token = await house.tokens.create_bootstrap("ada")
     return Client(V2(Access(house.tokens), UploadsV2(uploads).handlers()), token)
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from modelyard.server.api.doorway.types import Application, Headers, Receive, Scope, Send
 from modelyard.server.api.grpc.door import GrpcDoor
 from modelyard.server.api.rest.answers import send_error
+from modelyard.server.api.rest.delta import DeltaPaths
 from modelyard.server.api.rest.door import RestDoor
 from modelyard.server.api.v2.dispatch import V2
 
@@ -27,6 +28,7 @@ def make_app(
     v2: V2,
     *,
     is_ready: Callable[[], bool],
+    delta: DeltaPaths | None = None,
     on_start: Hook = _nothing,
     on_stop: Hook = _nothing,
 ) -> Application:
@@ -35,11 +37,12 @@ def make_app(
     Args:
         v2: The methods behind their checks.
         is_ready: What `GET /readyz` tells.
+        delta: Paths of the delta protocol, where uploads are taken.
         on_start: Awaited at ASGI's lifespan start-up.
         on_stop: Awaited at its shutdown.
     """
     grpc = GrpcDoor(v2)
-    rest = RestDoor(v2, is_ready=is_ready)
+    rest = RestDoor(v2, is_ready=is_ready, delta=delta)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:

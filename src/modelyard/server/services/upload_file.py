@@ -12,6 +12,9 @@ from modelyard.errors import InvalidRequest, TooLarge, UploadIncomplete
 
 DISK_RESERVE = 0.05
 """This share of the disk stays free."""
+ROOM_HINT = (
+    "delete versions that are not needed any more and run `modelyard depot gc`, or give the server a larger disk"
+)
 
 
 class UploadFile:
@@ -73,10 +76,21 @@ def check_room(folder: Path, size_bytes: int, *, limit_bytes: int) -> None:
         raise InvalidRequest(f"upload_config.total_size is {size_bytes}: say how many bytes the archive has")
     if size_bytes > limit_bytes:
         raise TooLarge(f"the archive has {size_bytes} bytes; at most {limit_bytes} are accepted")
-    disk = shutil.disk_usage(folder)
     # The archive, what it unpacks to, and the depot's copy of that on other file systems.
-    if disk.free - 2 * size_bytes < disk.total * DISK_RESERVE:
+    check_disk(folder, 2 * size_bytes)
+
+
+def check_disk(folder: Path, size_bytes: int) -> None:
+    """Is there room on the folder's disk for so many bytes, beside the reserve? Raises TooLarge."""
+    disk = shutil.disk_usage(folder)
+    if disk.free - size_bytes < disk.total * DISK_RESERVE:
         raise TooLarge(
-            f"the server's disk has {disk.free} bytes free, too little for an archive of {size_bytes}",
-            hint="delete models that are not needed any more, or give the server a larger disk",
+            f"the server's disk has {disk.free} bytes free, of which {int(disk.total * DISK_RESERVE)} stay so: "
+            f"too little for {size_bytes} more",
+            hint=ROOM_HINT,
         )
+
+
+def explain_full_disk(folder: Path) -> TooLarge:
+    """The error of a write that found no room."""
+    return TooLarge(f"the server's disk is full ({shutil.disk_usage(folder).free} bytes are free)", hint=ROOM_HINT)

@@ -146,8 +146,12 @@ class VersionStore(Protocol):
         """All users' versions in these states, oldest first. For the control loops."""
         ...
 
-    async def list_digests(self) -> Sequence[tuple[str, str, str]]:
-        """(code, weights, environment) digests of every version. For the depot's garbage collection."""
+    async def list_digests(self) -> Sequence[tuple[str, str, str, str]]:
+        """(code, weights, environment, manifest) digests of every version. For the depot's garbage collection."""
+        ...
+
+    async def list_parts(self, user_id: str) -> Sequence[tuple[str, str, str]]:
+        """(app, code, weights) of the user's versions that have code, without repetitions, the newest first."""
         ...
 
     async def update(self, version: Version, *, expected: frozenset[VersionState] | None = None) -> bool:

@@ -10,6 +10,7 @@ from modelyard.server.api.doorway.inflow import Inflow
 from modelyard.server.api.doorway.lifeline import Lifeline
 from modelyard.server.api.doorway.types import Receive, Scope, Send
 from modelyard.server.api.rest import requests
+from modelyard.server.api.rest.delta import DeltaPaths, is_below
 from modelyard.server.api.rest.plain import PATHS, PlainPages
 from modelyard.server.api.rest.routes import Match, Routes
 from modelyard.server.api.rest.visit import Visit
@@ -28,12 +29,14 @@ class RestDoor:
     Args:
         v2: The methods.
         is_ready: What `GET /readyz` tells.
+        delta: Paths of the delta protocol; None where nothing is uploaded.
     """
 
-    def __init__(self, v2: V2, *, is_ready: Callable[[], bool]) -> None:
+    def __init__(self, v2: V2, *, is_ready: Callable[[], bool], delta: DeltaPaths | None = None) -> None:
         self._v2 = v2
         self._routes = Routes(load_methods().values(), v2.handled)
         self._pages = PlainPages(is_ready)
+        self._delta = delta
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         visit = Visit(scope, receive, send)
@@ -51,6 +54,9 @@ class RestDoor:
     async def _answer(self, visit: Visit) -> None:
         if visit.scope["path"] in PATHS:
             await self._pages.answer(visit)
+            return
+        if self._delta is not None and is_below(visit.scope["path"]):
+            await self._delta.answer(visit)
             return
         segments = requests.split_path(visit.scope)
         match = self._routes.match(visit.verb, segments)

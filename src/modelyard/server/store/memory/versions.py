@@ -64,9 +64,14 @@ class MemoryVersions:
     async def list_in_states(self, states: frozenset[VersionState]) -> Sequence[Version]:
         return [one for one in self._rows.versions.values() if one.state in states]
 
-    async def list_digests(self) -> Sequence[tuple[str, str, str]]:
+    async def list_digests(self) -> Sequence[tuple[str, str, str, str]]:
         versions = self._rows.versions.values()
-        return list({(one.code_digest, one.weights_digest, one.environment_digest): None for one in versions})
+        found = ((one.code_digest, one.weights_digest, one.environment_digest, one.manifest_digest) for one in versions)
+        return list(dict.fromkeys(found))
+
+    async def list_parts(self, user_id: str) -> Sequence[tuple[str, str, str]]:
+        theirs = [one for one in self._rows.versions.values() if one.key.user_id == user_id and one.code_digest]
+        return list(dict.fromkeys((one.key.app_id, one.code_digest, one.weights_digest) for one in reversed(theirs)))
 
     async def update(self, version: Version, *, expected: frozenset[VersionState] | None = None) -> bool:
         found = await self.get(version.key, version.version_id)

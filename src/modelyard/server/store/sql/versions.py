@@ -88,8 +88,16 @@ class SqlVersions:
     async def list_in_states(self, states: frozenset[VersionState]) -> Sequence[Version]:
         return await self._all(select(versions).where(_in(states)).order_by(versions.c.position))
 
-    async def list_digests(self) -> Sequence[tuple[str, str, str]]:
-        query = select(versions.c.code_digest, versions.c.weights_digest, versions.c.environment_digest).distinct()
+    async def list_digests(self) -> Sequence[tuple[str, str, str, str]]:
+        columns = (versions.c.code_digest, versions.c.weights_digest)
+        query = select(*columns, versions.c.environment_digest, versions.c.manifest_digest).distinct()
+        async with self._database.read() as connection:
+            return [(row[0], row[1], row[2], row[3]) for row in await connection.execute(query)]
+
+    async def list_parts(self, user_id: str) -> Sequence[tuple[str, str, str]]:
+        columns = (versions.c.app_id, versions.c.code_digest, versions.c.weights_digest)
+        query = select(*columns).where(versions.c.user_id == user_id, versions.c.code_digest != "")
+        query = query.group_by(*columns).order_by(func.max(versions.c.position).desc())
         async with self._database.read() as connection:
             return [(row[0], row[1], row[2]) for row in await connection.execute(query)]
 

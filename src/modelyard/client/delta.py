@@ -1,0 +1,165 @@
+"""Delta uploads: say what the version is made of, send what the server lacks, several files at once, and say it again.
+
+A broken connection, or a server that is started again, costs what was in flight: the next order tells how much of each
+file has come. The same `upload_id` in each order keeps one upload from becoming two versions.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf import json_format
+
+from modelyard.client.names import ModelName
+from modelyard.client.rest import BROKEN, Rest
+from modelyard.errors import Conflict, MethodNotImplemented, ModelyardError, Unavailable
+from modelyard.parts.delta import ABOUT_PATH, Answer, Missing, file_path, order_path, read_answer, write_order
+from modelyard.parts.files import FileEntry
+from modelyard.wire.messages import ModelVersion
+
+HUB_HEADER = "x-modelyard-hub-token"
+"""Carries HF_TOKEN of the author's shell, so that it need not stand in a file."""
+AT_ONCE = 4
+"""Files."""
+PIECE_BYTES = 64 * 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
+PATIENCE_S = 60.0
+"""How long a server may be away, or somebody else may be sending the same file, before an upload is given up."""
+PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """What is to be sent."""
+
+    name: ModelName
+    """With its user."""
+    folder: Path
+    files: Sequence[FileEntry]
+    spec: ModelVersion
+    hub_token: str = ""
+
+
+def is_spoken(rest: Rest) -> bool:
+    """Does the server know the protocol? If not, it takes archives."""
+    try:
+        return rest.send("GET", ABOUT_PATH).get("protocol") == "modelyard"
+    except (*BROKEN, ModelyardError):
+        return False
+
+
+def deliver(rest: Rest, delivery: Delivery, on_progress: Callable[[int, int], None]) -> str:
+    """Upload by delta; the id of the new version.
+
+    Raises:
+        Unavailable: the server was away for too long.
+        ModelyardError: what the server says is wrong.
+    """
+    return _Delivery(rest, delivery, on_progress).run()
+
+
+class _Delivery:
+    def __init__(self, rest: Rest, delivery: Delivery, on_progress: Callable[[int, int], None]) -> None:
+        self._rest = rest
+        self._delivery = delivery
+        self._places = {entry.digest: entry.path for entry in delivery.files}
+        self._total = sum({entry.digest: entry.size_bytes for entry in delivery.files}.values())
+        self._on_progress = on_progress
+        self._lock = threading.Lock()
+        self._done = 0
+        self._best = -1
+        self._moved_at = time.monotonic()
+        self._failures = 0
+        spec = json_format.MessageToDict(delivery.spec, preserving_proto_field_name=True)
+        self._order = json.dumps(write_order(delivery.files, spec, uuid.uuid4().hex)).encode()
+
+    def run(self) -> str:
+        while not (version_id := self._try()):
+            pass
+        return version_id
+
+    def _try(self) -> str:
+        """Ask, and send what is missing; the version's id, once there is one."""
+        try:
+            answer = self._ask()
+            if not answer.version_id:
+                self._note(self._total - sum(one.size_bytes - one.received_bytes for one in answer.missing))
+                self._send_all(answer.missing)
+                return ""
+        except (*BROKEN, Unavailable, Conflict) as error:
+            self._wait(error)
+            return ""
+        self._on_progress(self._total, self._total)
+        return answer.version_id
+
+    def _ask(self) -> Answer:
+        name = self._delivery.name
+        headers = {"Content-Type": "application/json"}
+        if self._delivery.hub_token:
+            headers[HUB_HEADER] = self._delivery.hub_token
+        path = order_path(name.user_id, name.app_id, name.model_id)
+        return read_answer(self._rest.send("POST", path, self._order, headers=headers))
+
+    def _send_all(self, missing: Sequence[Missing]) -> None:
+        """Send files, the large ones first; the first error ends the others."""
+        stop = threading.Event()
+        ordered = sorted(missing, key=lambda one: one.received_bytes - one.size_bytes)
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="send") as pool:
+            sending = [pool.submit(self._send_file, one, stop) for one in ordered]
+            try:
+                done, _ = wait(sending, return_when=FIRST_EXCEPTION)
+            finally:
+                stop.set()
+        for one in (*done, *sending):
+            one.result()
+
+    def _send_file(self, missing: Missing, stop: threading.Event) -> None:
+        name = self._delivery.name
+        at = missing.received_bytes
+        while not stop.is_set():
+            end = min(at + PIECE_BYTES, missing.size_bytes)
+            path = file_path(name.user_id, name.app_id, missing.digest, size_bytes=missing.size_bytes, offset=at)
+            blocks = self._read(self._places[missing.digest], at, end, stop)
+            self._rest.send("PUT", path, blocks, size_bytes=end - at)
+            at = end
+            if at == missing.size_bytes:
+                return
+
+    def _read(self, name: str, at: int, end: int, stop: threading.Event) -> Iterator[bytes]:
+        with (self._delivery.folder / name).open("rb", buffering=0) as file:
+            file.seek(at)
+            while at < end and not stop.is_set() and (block := file.read(min(BLOCK_BYTES, end - at))):
+                yield block
+                at += len(block)
+                with self._lock:
+                    self._done += len(block)
+                    done = self._done
+                self._on_progress(min(done, self._total), self._total)
+        if at < end:
+            raise ConnectionAbortedError(f"{name} is shorter than it was, or its sending was stopped")
+
+    def _note(self, done: int) -> None:
+        """So many bytes are with the server, it says."""
+        self._done = done
+        if done > self._best:
+            self._best, self._moved_at, self._failures = done, time.monotonic(), 0
+        self._on_progress(done, self._total)
+
+    def _wait(self, error: Exception) -> None:
+        """Pause before the next try; raises where there were too many for too long."""
+        if time.monotonic() - self._moved_at > PATIENCE_S:
+            if isinstance(error, MethodNotImplemented | ModelyardError):
+                raise error
+            raise Unavailable(
+                f"the connection to the server broke, and it did not get better within {PATIENCE_S:g} s: {error}",
+                hint="upload again: what has come is kept for a day",
+            ) from error
+        time.sleep(PAUSES_S[min(self._failures, len(PAUSES_S) - 1)])
+        self._failures += 1
