@@ -1,4 +1,6 @@
-"""Echoes texts: as little model as there can be, so that the way to it is what is measured."""
+"""Echoes what it is given: as little model as there can be, so that the way to it is what is measured."""
+
+import time
 
 from clarifai_grpc.grpc.api import service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2
@@ -15,5 +17,14 @@ class Echo(ModelRunner):
         for one in request.inputs:
             output = answer.outputs.add()
             output.status.code = status_code_pb2.SUCCESS
-            output.data.text.raw = one.data.text.raw
+            output.data.CopyFrom(one.data)
         return answer
+
+    def generate(self, request):
+        """As many messages as the request's text says; the first holds when it was made."""
+        for number in range(int(request.inputs[0].data.text.raw)):
+            answer = service_pb2.MultiOutputResponse()
+            output = answer.outputs.add()
+            output.status.code = status_code_pb2.SUCCESS
+            output.data.text.raw = f"{time.monotonic_ns():020d}" if number == 0 else f"token {number:014d}"
+            yield answer
