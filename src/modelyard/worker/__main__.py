@@ -12,11 +12,12 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 from queue import SimpleQueue
 
 from modelyard.errors import ModelLoadFailed, ModelyardError
-from modelyard.wire.frames import Kind
+from modelyard.wire.frames import Frame, Kind
 from modelyard.wire.handshake import FAILED, LOADING, READY, Hello, State
 from modelyard.worker.batching import Batcher, BatchRule
 from modelyard.worker.crew import Batches, Crew
@@ -26,6 +27,7 @@ from modelyard.worker.invoke import Invoker
 from modelyard.worker.link import Link
 from modelyard.worker.load import LoadedModel, load_model
 from modelyard.worker.output import flush_output, print_lines_at_once, say
+from modelyard.worker.shifts import Shifts
 from modelyard.worker.together import Together
 
 MAX_TOKEN_BYTES = 4096
@@ -54,6 +56,7 @@ class _Worker:
         self._rule = rule
         self._watch = watch
         self._crew: Crew | None = None
+        self._shifts = Shifts(self._receive)
         self._stops: SimpleQueue[None] = SimpleQueue()
         self._is_stopping = False
 
@@ -61,7 +64,7 @@ class _Worker:
         """Load, serve, drain."""
         signal.signal(signal.SIGTERM, self._on_sigterm)
         self._link.send(Kind.STATE, payload=State(state=LOADING).encode())
-        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        threading.Thread(target=self._shifts.run, name="reader", daemon=True).start()
         try:
             model = load_model(self._folder, self._watch.make_spec) if self._watch else load_model(self._folder)
         except ModelLoadFailed as error:
@@ -73,7 +76,7 @@ class _Worker:
 
     def _serve(self, model: LoadedModel) -> int:
         invoker = Invoker(model, self._folder, self._link)
-        crew = Crew(invoker.run, self._link, self._make_batches(invoker))
+        crew = Crew(invoker.run, self._link, self._shifts, self._make_batches(invoker))
         crew.start(self._threads)
         if self._watch:
             self._watch.begin(model, invoker, crew)
@@ -92,22 +95,35 @@ class _Worker:
         together.start()
         return Batches(batcher=Batcher(self._rule), run=together.run)
 
-    def _read(self) -> None:
+    def _receive(self) -> int:
+        """Wait for frames and take them; how many requests wait for an author thread because of them. Does not return
+        where the gateway is gone."""
+        waiting = 0
         try:
-            for frame in self._link.read_frames():
-                if frame.kind is Kind.STOP:
-                    self._stop()
-                elif frame.kind is Kind.PING:
-                    self._link.send(Kind.PONG, frame.request_id, frame.payload)
-                elif frame.kind is Kind.RELOAD:
-                    if self._watch:
-                        self._watch.take(frame)
-                elif self._crew is not None:
-                    self._crew.take(frame)
+            frames = self._link.receive()
+            if frames is None:
+                leave_with_children()
+            for frame in frames:
+                waiting += self._take(frame)
         except (OSError, ModelyardError) as error:
             say(f"the connection to the gateway broke: {error}")
-        finally:
             leave_with_children()
+        except BaseException:  # noqa: BLE001 - nobody would read on: the thread's boundary
+            say(f"the connection to the gateway broke\n{traceback.format_exc()}")
+            leave_with_children()
+        return waiting
+
+    def _take(self, frame: Frame) -> bool:
+        if frame.kind is Kind.STOP:
+            self._stop()
+        elif frame.kind is Kind.PING:
+            self._link.send(Kind.PONG, frame.request_id, frame.payload)
+        elif frame.kind is Kind.RELOAD:
+            if self._watch:
+                self._watch.take(frame)
+        elif self._crew is not None:
+            return self._crew.take(frame)
+        return False
 
     def _stop(self) -> None:
         if self._crew is None:

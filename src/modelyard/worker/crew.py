@@ -18,6 +18,7 @@ from modelyard.wire.worker_errors import encode_error
 from modelyard.worker.batching import Batch, Batcher
 from modelyard.worker.lanes import Lanes
 from modelyard.worker.link import Link
+from modelyard.worker.shifts import Shifts
 from modelyard.worker.task import Task
 
 
@@ -31,11 +32,12 @@ class Batches:
 
 
 class Crew:
-    """A fixed number of threads and the requests that they work on. `take` is called by the reader thread alone."""
+    """A fixed number of threads and the requests that they work on. `take` is called by one thread at a time."""
 
-    def __init__(self, run: Callable[[Task], None], link: Link, batches: Batches | None = None) -> None:
+    def __init__(self, run: Callable[[Task], None], link: Link, shifts: Shifts, batches: Batches | None = None) -> None:
         self._run = run
         self._link = link
+        self._shifts = shifts
         self._batches = batches
         self._lanes: Lanes | Batcher = batches.batcher if batches else Lanes()
         self._tasks: dict[int, Task] = {}
@@ -43,6 +45,7 @@ class Crew:
         self._turns = threading.Semaphore(0)
         self._threads = 0
         self._is_stopping = False
+        shifts.connect(self._rouse)
 
     def start(self, threads: int) -> None:
         """Start the threads. They are daemons: the process does not wait for an author's endless loop."""
@@ -52,14 +55,17 @@ class Crew:
         for number in range(threads):
             threading.Thread(target=work, name=f"author-{number}", daemon=True).start()
 
-    def take(self, frame: Frame) -> None:
-        """Take a frame that belongs to a request. What belongs to none any more is dropped."""
+    def take(self, frame: Frame) -> bool:
+        """Take a frame of a request; drop it where there is no such request any more.
+
+        Returns:
+            Does a request wait for an author thread because of it?
+        """
         if frame.kind is Kind.REQUEST and frame.flags & FIRST:
-            self._begin(frame)
-            return
+            return self._begin(frame)
         task = self._tasks.get(frame.request_id)
         if task is None:
-            return
+            return False
         if frame.kind is Kind.REQUEST:
             task.add_message(frame.flags, frame.payload)
         elif frame.kind is Kind.CREDIT:
@@ -68,6 +74,7 @@ class Crew:
             task.cancel()
             if self._batches and self._batches.batcher.drop(task):
                 self._finish(task)
+        return False
 
     def drain(self) -> None:
         """Take no more, and wait until everything is answered."""
@@ -89,7 +96,7 @@ class Crew:
             if taken:
                 self._turns.release(taken)
 
-    def _begin(self, frame: Frame) -> None:
+    def _begin(self, frame: Frame) -> bool:
         task = Task(
             frame.request_id,
             frame.flags,
@@ -105,15 +112,36 @@ class Crew:
         if is_stopping:
             busy = ModelBusy("this replica is stopping", hint="send the request again")
             self._link.send(Kind.ERROR, task.request_id, encode_error(busy))
-        elif task.method == "stream":
+            return False
+        if task.method == "stream":
+            self._shifts.begin(is_short=False)
             threading.Thread(target=self._serve, args=(task,), name="author-stream", daemon=True).start()
-        else:
-            self._lanes.put(task, is_express=bool(frame.flags & EXPRESS))
+            return False
+        is_express = bool(frame.flags & EXPRESS)
+        if isinstance(self._lanes, Batcher):
+            self._lanes.put(task, is_express=is_express)
+            return True
+        self._lanes.put_quietly(task, is_express=is_express)
+        if self._shifts.begin(is_short=task.method == "predict"):
+            self._lanes.rouse(1)
+        return True
 
     def _work(self) -> None:
+        """Work on what waits; where nothing does, read, if this is the thread to do it, or sleep."""
         assert isinstance(self._lanes, Lanes)
+        lanes, shifts, link = self._lanes, self._shifts, self._link
         while True:
-            self._serve(self._lanes.take())
+            task = lanes.take_now()
+            if task is None:
+                link.flush()
+                if not shifts.take_over():
+                    lanes.wait()
+                continue
+            if shifts.is_quick and lanes:
+                link.hold()
+            else:
+                link.let_go()
+            self._serve(task)
 
     def _work_in_batches(self) -> None:
         """A batch is taken when it can begin, and not before: until then it grows."""
@@ -128,11 +156,19 @@ class Crew:
                     run(batch, self._finish)
 
     def _serve(self, task: Task) -> None:
+        began = time.monotonic()
         try:
             with self._turns:
                 self._run(task)
         finally:
             self._finish(task)
+            self._shifts.finish(is_short=task.method == "predict", seconds=time.monotonic() - began)
+
+    def _rouse(self) -> None:
+        """Requests are not quick any more: nothing that waits may depend on the one thread that has it."""
+        if isinstance(self._lanes, Lanes):
+            self._lanes.rouse(len(self._lanes))
+        self._link.flush()
 
     def _finish(self, task: Task) -> None:
         with self._changed:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from modelyard.wire.frames import MAX_PAYLOAD_BYTES, Frame, FrameDecoder, Kind, encode_credit, encode_parts
+
+HOLD_S = 0.000_2
+"""How long an answer waits for the next ones, where they come quickly: one system call, and one waking of the gateway,
+for all."""
 
 
 class Link:
@@ -19,6 +24,9 @@ class Link:
         self._max_payload_bytes = max_payload_bytes
         self._waiting: deque[tuple[bytes, ...]] = deque()
         self._sending = threading.Lock()
+        self._decoder = FrameDecoder(max_payload_bytes=max_payload_bytes)
+        self._is_held = False
+        self._held_at = 0.0
 
     @classmethod
     def connect(cls, path: str) -> Link:
@@ -53,22 +61,40 @@ class Link:
                 yield
             finally:
                 self._send_waiting()
-        self._flush()
+        self._send_all()
 
     def read_frames(self) -> Iterator[Frame]:
-        """Frames as they come, until the gateway closes.
+        """Frames as they come, until the gateway closes. Raises as `receive`."""
+        while (frames := self.receive()) is not None:
+            yield from frames
+
+    def receive(self) -> list[Frame] | None:
+        """Wait for what comes next, maybe no whole frame; None when the gateway has closed. One thread at a time.
 
         Raises:
             ModelyardError: What comes are not frames.
             OSError: The connection broke.
         """
-        decoder = FrameDecoder(max_payload_bytes=self._max_payload_bytes)
-        receive, writable, advance = self._socket.recv_into, decoder.writable, decoder.advance
-        while True:
-            size = receive(writable())
-            if not size:
-                return
-            yield from advance(size)
+        size = self._socket.recv_into(self._decoder.writable())
+        return self._decoder.advance(size) if size else None
+
+    def hold(self) -> None:
+        """Small frames may wait for the next ones from here on, `HOLD_S` at most where this is called again."""
+        now = time.monotonic()
+        if not self._is_held:
+            self._is_held, self._held_at = True, now
+        elif now - self._held_at >= HOLD_S:
+            self._held_at = now
+            self._send_all()
+
+    def let_go(self) -> None:
+        """The next frame leaves at once, and takes along what waited."""
+        self._is_held = False
+
+    def flush(self) -> None:
+        """Send what waited."""
+        self._is_held = False
+        self._send_all()
 
     def close(self) -> None:
         """Close the socket; a reader sees the end."""
@@ -77,12 +103,13 @@ class Link:
         self._socket.close()
 
     def _post(self, parts: tuple[bytes, ...]) -> None:
-        """Put the frame in line; whoever holds the lock sends all that is there."""
         self._waiting.append(parts)
-        self._flush()
+        if not self._is_held or len(parts) > 1:
+            self._send_all()
 
-    def _flush(self) -> None:
-        """Send, unless another thread does. Looked at again after letting go, so that no frame stays behind."""
+    def _send_all(self) -> None:
+        """Whoever holds the lock sends all that is there. Looked at again after letting go, so that no frame stays
+        behind."""
         while self._waiting and self._sending.acquire(blocking=False):
             try:
                 self._send_waiting()

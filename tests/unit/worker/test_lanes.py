@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from queue import SimpleQueue
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,3 +70,12 @@ def test_many_threads_take_each_task_once() -> None:
     for thread in threads:
         thread.join(30)
     assert sorted(taken) == list(range(count))
+
+
+def test_a_thread_is_woken_for_a_task_that_was_put_quietly() -> None:
+    lanes, taken = Lanes(), SimpleQueue[int]()
+    threading.Thread(target=lambda: taken.put(lanes.take().request_id), daemon=True).start()
+    lanes.put_quietly(make_task(1), is_express=False)
+    lanes.rouse(len(lanes))
+    assert taken.get(timeout=10) == 1
+    assert lanes.take_now() is None

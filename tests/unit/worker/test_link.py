@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -85,3 +86,35 @@ def test_sending_to_a_gateway_that_is_gone_does_nothing(pair: tuple[Link, Gatewa
 def test_nobody_listening_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError):  # noqa: PT011 - which one is the system's affair
         Link.connect(str(tmp_path / "none"))
+
+
+def test_held_frames_leave_with_the_next_one_in_order(pair: tuple[Link, Gateway]) -> None:
+    link, gateway = pair
+    link.hold()
+    link.send(Kind.ITEM, 1, b"a")
+    link.send(Kind.ITEM, 2, b"b")
+    gateway.connection.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        gateway.connection.recv(1)
+    gateway.connection.settimeout(10)
+    link.let_go()
+    link.send(Kind.ITEM, 3, b"c")
+    assert [frame.payload for frame in gateway.read(3)] == [b"a", b"b", b"c"]
+
+
+def test_held_frames_leave_by_flushing_behind_a_large_one_or_after_a_while(pair: tuple[Link, Gateway]) -> None:
+    link, gateway = pair
+    link.hold()
+    link.send(Kind.ITEM, 1, b"a")
+    link.flush()
+    assert gateway.read(1)[0].payload == b"a"
+    link.hold()
+    link.send(Kind.ITEM, 2, b"b")
+    link.send(Kind.ITEM, 3, bytes(100_000))
+    assert [len(frame.payload) for frame in gateway.read(3)[1:]] == [1, 100_000]
+    link.send(Kind.ITEM, 4, b"d")
+    while True:
+        link.hold()
+        if select.select([gateway.connection], [], [], 0)[0]:
+            break
+    assert gateway.read(4)[3].payload == b"d"
