@@ -8,9 +8,11 @@ from pathlib import Path
 from types import ModuleType
 
 from modelyard.errors import ModelLoadFailed
+from modelyard.sdk.model_class import ModelClass
 from modelyard.sdk.runner import ModelRunner
 
 _SKELETON = "write one `class MyModel(ModelRunner):` in it"
+_BASES = (ModelRunner, ModelClass)
 
 
 def find_runner_class(module: ModuleType) -> type[ModelRunner]:
@@ -38,7 +40,7 @@ def find_runner_class(module: ModuleType) -> type[ModelRunner]:
 
 def _list_runners(module: ModuleType) -> tuple[list[type[ModelRunner]], list[type[ModelRunner]]]:
     found = {value: None for value in vars(module).values() if isinstance(value, type)}
-    runners = [cls for cls in found if issubclass(cls, ModelRunner) and cls is not ModelRunner]
+    runners = [cls for cls in found if issubclass(cls, ModelRunner) and cls not in _BASES]
     own = [cls for cls in runners if cls.__module__ == module.__name__]
     return own, [cls for cls in runners if cls.__module__ != module.__name__]
 

@@ -8,6 +8,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from modelyard.errors import NotImplementedByModel
+from modelyard.sdk.typed_marks import list_typed_methods, takes_whole_requests
 
 if TYPE_CHECKING:
     from modelyard.data.base import DataMessage
@@ -111,8 +112,13 @@ class ModelRunner:
 def implemented_methods(cls: type[ModelRunner]) -> frozenset[str]:
     """Say which of `predict`, `generate` and `stream` the class answers.
 
-    A body that is only `pass` (as in the guide's skeleton), or only raises NotImplementedError, is not an answer.
+    A body that is only `pass` (as in the guide's skeleton), or only raises NotImplementedError, is not an answer. Typed
+    methods of any name count as what they are called like.
     """
+    typed = list_typed_methods(cls)
+    if typed or takes_whole_requests(cls):
+        kinds = {one.kind for one in typed.values()}
+        return frozenset(kinds | {"predict"} if takes_whole_requests(cls) else kinds)
     return frozenset(name for name in METHODS if _is_implemented(cls, name))
 
 

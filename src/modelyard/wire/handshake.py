@@ -13,6 +13,7 @@ STATES = (LOADING, READY, FAILED)
 METHODS = frozenset({"predict", "generate", "stream"})
 MAX_MESSAGE_CHARS = 4_000
 MAX_DETAILS_CHARS = 32_000
+MAX_SIGNATURES_CHARS = 512_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +46,19 @@ class State:
     message: str = ""
     details: str = ""
     methods: frozenset[str] = frozenset()
+    signatures: str = ""
+    """Of typed methods: JSON, as `wire/signatures.py` writes it. Whoever knows nothing of it leaves it alone."""
 
     def encode(self) -> bytes:
         """The payload of STATE."""
-        fields = {
+        fields: dict[str, object] = {
             "state": self.state,
             "message": self.message[:MAX_MESSAGE_CHARS],
             "details": self.details[-MAX_DETAILS_CHARS:],
             "methods": sorted(self.methods),
         }
+        if self.signatures and len(self.signatures) <= MAX_SIGNATURES_CHARS:
+            fields["signatures"] = self.signatures
         return json.dumps(fields).encode()
 
     @classmethod
@@ -64,12 +69,14 @@ class State:
         if state not in STATES:
             raise InternalError(f"a worker's state is one of {', '.join(STATES)}, not {state[:40]!r}")
         methods = fields.get("methods")
+        signatures = _text(fields, "signatures")
         named = {one for one in methods if isinstance(one, str)} if isinstance(methods, list) else set()
         return cls(
             state=state,
             message=_text(fields, "message")[:MAX_MESSAGE_CHARS],
             details=_text(fields, "details")[-MAX_DETAILS_CHARS:],
             methods=METHODS & named,
+            signatures=signatures if len(signatures) <= MAX_SIGNATURES_CHARS else "",
         )
 
 

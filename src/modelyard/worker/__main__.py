@@ -81,7 +81,8 @@ class _Worker:
         if self._watch:
             self._watch.begin(model, invoker, crew)
         self._crew = crew
-        self._link.send(Kind.STATE, payload=State(state=READY, methods=model.methods).encode())
+        ready = State(state=READY, methods=model.methods, signatures=model.front.signatures)
+        self._link.send(Kind.STATE, payload=ready.encode())
         self._stops.get()
         self._is_stopping = True
         crew.drain()

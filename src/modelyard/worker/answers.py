@@ -40,8 +40,18 @@ def asks_for_signatures(request: PostModelOutputsRequest) -> bool:
     return "_method_name" in fields and fields["_method_name"].string_value == "_GET_SIGNATURES"
 
 
-def encode_no_signatures() -> bytes:
-    """The answer that makes 12.x clients use the plain `predict(input)`: this code, in an answer that has an output."""
+def encode_signatures(signatures: str) -> bytes:
+    """The answer to that question.
+
+    Without signatures it is the one that makes 12.x clients use the plain `predict(input)`: this code, in an answer
+    that has an output.
+    """
+    if signatures:
+        found = MultiOutputResponse(status=Status(code=_SUCCESS, description="Ok"))
+        output = found.outputs.add()
+        output.status.CopyFrom(found.status)
+        output.data.text.raw = signatures
+        return bytes(found.SerializeToString())
     status = Status(
         code=StatusCode.INPUT_UNSUPPORTED_FORMAT,
         description="this model has no method signatures",

@@ -20,7 +20,7 @@ from modelyard.wire.frames import LAST, Kind
 from modelyard.wire.messages import DecodeError, MultiOutputResponse, PostModelOutputsRequest
 from modelyard.wire.worker_errors import encode_error, is_believed
 from modelyard.worker.advice import advise
-from modelyard.worker.answers import asks_for_signatures, describe_value, encode_answer, encode_no_signatures
+from modelyard.worker.answers import asks_for_signatures, describe_value, encode_answer, encode_signatures
 from modelyard.worker.coroutines import finish_coroutine, iterate_async
 from modelyard.worker.load import LoadedModel
 from modelyard.worker.output import say
@@ -74,7 +74,7 @@ class Invoker:
     def call_predict(self, request: PostModelOutputsRequest) -> object:
         """What the author's predict returns. Raises what it raises, and NotImplementedByModel."""
         self._check_implemented("predict")
-        return finish_coroutine(self._model.runner.predict(request))
+        return finish_coroutine(self._model.front.predict(request))
 
     def send_answer(self, task: Task, payload: bytes) -> None:
         """Send the one answer of a `predict`, if its caller is still there."""
@@ -104,7 +104,7 @@ class Invoker:
 
     def _predict(self, request: PostModelOutputsRequest) -> bytes:
         if asks_for_signatures(request):
-            return encode_no_signatures()
+            return encode_signatures(self._model.front.signatures)
         answer = self.call_predict(request)
         payload = encode_answer(answer, "predict")
         self._check_count(request, answer)
@@ -112,11 +112,11 @@ class Invoker:
 
     def _generate(self, task: Task) -> object:
         self._check_implemented("generate")
-        return finish_coroutine(self._model.runner.generate(parse_request(task.take_first())))
+        return finish_coroutine(self._model.front.generate(parse_request(task.take_first())))
 
     def _stream(self, task: Task) -> object:
         self._check_implemented("stream")
-        return finish_coroutine(self._model.runner.stream(_Requests(task)))
+        return finish_coroutine(self._model.front.stream(_Requests(task)))
 
     def _send_all(self, task: Task, answers: object) -> None:
         """Send each answer as it comes, while the caller takes them; close the author's generator however it ends."""

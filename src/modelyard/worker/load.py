@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from modelyard.sdk.finder import find_runner_class
 from modelyard.sdk.runner import ModelRunner, implemented_methods
 from modelyard.worker.advice import advise
 from modelyard.worker.coroutines import finish_coroutine
+from modelyard.worker.front import Front, make_front
 from modelyard.worker.traces import tell
 
 MODEL_FILE = Path("1") / "model.py"
@@ -29,6 +31,11 @@ class LoadedModel:
 
     runner: ModelRunner
     methods: frozenset[str]
+
+    @cached_property
+    def front(self) -> Front:
+        """What takes requests for it."""
+        return make_front(self.runner)
 
 
 def load_model(folder: Path, make_spec: MakeSpec = importlib.util.spec_from_file_location) -> LoadedModel:
@@ -46,7 +53,9 @@ def load_model(folder: Path, make_spec: MakeSpec = importlib.util.spec_from_file
         runner_class = find_runner_class(_import_model(folder, make_spec))
         runner = runner_class()
         finish_coroutine(runner.load_model())  # type: ignore[func-returns-value]
-        return LoadedModel(runner=runner, methods=implemented_methods(runner_class))
+        model = LoadedModel(runner=runner, methods=implemented_methods(runner_class))
+        model.front  # noqa: B018 - made here, where what is wrong with it is told as a failure to load
+        return model
     except ModelyardError as error:
         raise _keep_or_tell(error, folder) from error
     except BaseException as error:  # the boundary to the author's code: SystemExit is told, not obeyed

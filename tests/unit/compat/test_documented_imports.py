@@ -34,7 +34,7 @@ def published(tmp_path: Path) -> Path:
         "clarifai/client.py": "Model = 'published'",
         "clarifai/runners/__init__.py": "raise AssertionError('ours comes first')",
         "clarifai/runners/utils/__init__.py": "",
-        "clarifai/runners/utils/data_types.py": "Image = 'published'",
+        "clarifai/runners/utils/openai_convertor.py": "convert = 'published'",
         "clarifai/runners/models/__init__.py": "raise AssertionError('ours comes first')",
         "clarifai/runners/models/model_runner.py": "raise AssertionError('ours comes first')",
         "clarifai/runners/models/openai_class.py": "OpenAIModelClass = 'published'",
@@ -58,7 +58,8 @@ def test_the_guides_class_is_ours():
         from clarifai_grpc.grpc.api import resources_pb2, service_pb2
         from clarifai_grpc.grpc.api.status import status_code_pb2, status_pb2
         from modelyard.sdk import runner
-        assert ModelRunner is ModelClass is Short is runner.ModelRunner
+        assert ModelRunner is Short is runner.ModelRunner
+        assert issubclass(ModelClass, ModelRunner)
 
         class YourCustomModelRunner(ModelRunner):
             def load_model(self):
@@ -100,9 +101,10 @@ def test_a_module_that_is_not_here_comes_from_a_published_sdk_behind_ours(publis
         """
         from clarifai.client import Model
         from clarifai.runners.models.openai_class import OpenAIModelClass
-        from clarifai.runners.utils.data_types import Image
+        from clarifai.runners import OpenAIModelClass as Short
+        from clarifai.runners.utils.openai_convertor import convert
         from clarifai.utils.misc import found
-        assert {Model, OpenAIModelClass, Image, found} == {"published"}
+        assert {Model, OpenAIModelClass, Short, convert, found} == {"published"}
         from clarifai.runners.models.model_runner import ModelRunner
         print(ModelRunner.__module__)
         """,
@@ -115,3 +117,34 @@ def test_a_module_that_is_not_here_comes_from_a_published_sdk_behind_ours(publis
 def test_the_level_of_the_logger_comes_from_the_environment(level: str, lines: int):
     source = "from clarifai.utils.logging import logger; logger.debug('a'); logger.info('b')"
     assert len(run(source, LOG_LEVEL=level).stderr.splitlines()) == lines
+
+
+def test_typed_methods_have_all_that_they_are_written_with():
+    done = run(
+        """
+        from typing import Iterator
+        from clarifai.runners.models.model_class import ModelClass
+        from clarifai.runners.utils.data_types import (
+            JSON, Audio, Concept, Frame, Image, MessageData, NamedFields, Region, Stream, Text, Video, cast
+        )
+        from clarifai.runners.utils.data_types.data_types import Image as Same
+        from clarifai.runners.utils.data_utils import Param
+        assert Same is Image
+
+        class MyModel(ModelClass):
+            @ModelClass.method
+            def predict(self, text1: str = "", n: int = Param(default=2)) -> str:
+                return text1 * n
+            @ModelClass.method
+            def stream(self, items: Stream[NamedFields(x=Image, y=str)]) -> Stream[str]:
+                yield from (one.y for one in items)
+        from modelyard.sdk.runner import implemented_methods
+        print(MyModel().predict("a"), sorted(implemented_methods(MyModel)))
+        """
+    )
+    assert (done.stdout, done.stderr) == ("aa ['predict', 'stream']\n", "")
+
+
+def test_a_class_of_the_published_sdk_alone_is_told_to_need_it():
+    done = run("from clarifai.runners import OpenAIModelClass")
+    assert "No module named 'clarifai.runners.models.openai_class'" in done.stderr

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import replace
 
 from modelyard.server.records import LogType, VersionState, WarmUp, own_deployment_id
+from modelyard.wire.messages import MethodSignature, ModelVersion
+from modelyard.wire.signatures import encode_signatures
 from support.control import ControlRoom
 from support.stores import make_key
 
@@ -118,3 +120,29 @@ async def test_a_version_that_is_gone_or_was_refused_gets_no_verdict(room: Contr
     await room.verdicts.ready("v1")
     assert await room.state_of("v1") is VersionState.BUILD_FAILED
     assert await default_of(room) == ""
+
+
+async def test_signatures_that_the_worker_tells_belong_to_the_version(room: ControlRoom) -> None:
+    await room.add_built("v1")
+    told = encode_signatures([MethodSignature(name="translate")])
+    await room.verdicts.note_signatures(await room.get_version("v1"), told)
+    version = await room.get_version("v1")
+    assert [one.name for one in ModelVersion.FromString(version.spec).method_signatures] == ["translate"]
+
+
+async def test_signatures_that_were_uploaded_stay(room: ControlRoom) -> None:
+    await room.add_built("v1")
+    spec = ModelVersion(method_signatures=[MethodSignature(name="mine")]).SerializeToString()
+    version = await room.get_version("v1")
+    await room.store.versions.set_spec(version.key, "v1", spec, version.modified_at)
+    told = encode_signatures([MethodSignature(name="translate")])
+    await room.verdicts.note_signatures(await room.get_version("v1"), told)
+    assert (await room.get_version("v1")).spec == spec
+
+
+async def test_signatures_that_cannot_be_read_change_nothing(room: ControlRoom) -> None:
+    await room.add_built("v1")
+    before = await room.get_version("v1")
+    for nonsense in ("", "{"):
+        await room.verdicts.note_signatures(before, nonsense)
+    assert await room.get_version("v1") == before

@@ -6,7 +6,7 @@ import pytest
 
 from modelyard.errors import InternalError
 from modelyard.wire.frames import PROTOCOL
-from modelyard.wire.handshake import MAX_MESSAGE_CHARS, READY, Hello, State
+from modelyard.wire.handshake import MAX_MESSAGE_CHARS, MAX_SIGNATURES_CHARS, READY, Hello, State
 
 
 def test_hello_survives_the_way_and_names_the_protocol() -> None:
@@ -15,7 +15,7 @@ def test_hello_survives_the_way_and_names_the_protocol() -> None:
 
 
 def test_state_survives_the_way() -> None:
-    state = State(state=READY, message="m", details="d", methods=frozenset({"predict"}))
+    state = State(state=READY, message="m", details="d", methods=frozenset({"predict"}), signatures="{}")
     assert State.decode(state.encode()) == state
 
 
@@ -24,6 +24,12 @@ def test_state_is_cut_and_unknown_methods_are_dropped() -> None:
     state = State.decode(json.dumps(fields).encode())
     assert len(state.message) == MAX_MESSAGE_CHARS
     assert state.methods == {"predict"}
+
+
+def test_signatures_that_are_too_large_are_left_out_by_both_sides() -> None:
+    text = "x" * (MAX_SIGNATURES_CHARS + 1)
+    assert State.decode(State(state=READY, signatures=text).encode()) == State(state=READY)
+    assert State.decode(json.dumps({"state": READY, "signatures": text}).encode()) == State(state=READY)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff", b"[]", b"{}", b'{"state": "happy"}', b'{"state": 3}', b"[" * 9999])

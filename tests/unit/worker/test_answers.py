@@ -13,7 +13,7 @@ from modelyard.wire.messages import (
     StatusCode,
     Struct,
 )
-from modelyard.worker.answers import asks_for_signatures, encode_answer, encode_no_signatures
+from modelyard.worker.answers import asks_for_signatures, encode_answer, encode_signatures
 
 OK, BAD = StatusCode.SUCCESS, StatusCode.MODEL_PREDICTION_FAILED
 
@@ -69,6 +69,6 @@ def test_question_for_signatures_is_recognised(method: str | None, expected: boo
 
 
 def test_question_for_signatures_is_answered_with_an_output() -> None:
-    answer = MultiOutputResponse.FromString(encode_no_signatures())
+    answer = MultiOutputResponse.FromString(encode_signatures(""))
     assert answer.status.code == StatusCode.INPUT_UNSUPPORTED_FORMAT
     assert len(answer.outputs) == 1

@@ -53,6 +53,8 @@ class WorkerStatus:
     """The author's traceback, trimmed to their frames, for FAILED; the last lines that it printed, for EXITED."""
     methods: frozenset[str] = frozenset()
     """Of `predict generate stream`: what the author implemented, for READY."""
+    signatures: str = ""
+    """Of typed methods, for READY: JSON, as `wire/signatures.py` reads it. The worker's words, not yet checked."""
     exit_code: int | None = None
 
 

@@ -124,7 +124,13 @@ class ProcessReplica:
         if self._statuses[-1].state is not _FOLLOWS.get(named):
             raise InternalError(f"a worker cannot be {named.value} after {self._statuses[-1].state.value}")
         self._push(
-            WorkerStatus(state=named, message=state.message, details=state.details, methods=state.methods),
+            WorkerStatus(
+                state=named,
+                message=state.message,
+                details=state.details,
+                methods=state.methods,
+                signatures=state.signatures,
+            ),
         )
         if named is WorkerState.FAILED:
             self._end_after(EXIT_S, "", unless=self._gone.is_set)

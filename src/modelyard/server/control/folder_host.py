@@ -28,6 +28,7 @@ from modelyard.server.records import ModelKey
 from modelyard.server.routing.router import Router
 from modelyard.wire.messages import ModelVersion
 from modelyard.wire.reload import FAILED, RESTART, SAME, START_FILES, Reloaded, encode_paths
+from modelyard.wire.signatures import decode_signatures
 
 RELOAD_S = 30.0
 """How long a worker may think about an edit."""
@@ -262,6 +263,7 @@ class FolderHost:
         try:
             statuses = replica.watch()
             ready = await _wait_ready(statuses)
+            prepared.spec.method_signatures.extend(decode_signatures(ready.signatures))
             await self._means.adopt(prepared)
         except BaseException:
             await asyncio.shield(asyncio.ensure_future(replica.stop(grace_s=0.0)))

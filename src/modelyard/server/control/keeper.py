@@ -179,6 +179,7 @@ class Keeper:
                     was_ready = True
                     self.ready_at = time.monotonic()
                     self._admit(replica, status)
+                    await self._means.verdicts.note_signatures(self.version, status.signatures)
                     await self._means.verdicts.ready(
                         self.version.version_id, warmed.outcome if warmed else self.version.warm_up
                     )

@@ -10,6 +10,8 @@ from datetime import datetime
 
 from modelyard.server.records import Deployment, LogType, Model, ModelKey, Version, VersionState, WarmUp
 from modelyard.server.store.base import Store
+from modelyard.wire.messages import ModelVersion
+from modelyard.wire.signatures import decode_signatures
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,16 @@ class Verdicts:
                 await self._first_ready(replace(version, warm_up=warm_up))
         elif version.state is VersionState.READY and version.state_message:
             await self._note(version, "", "")
+
+    async def note_signatures(self, version: Version, signatures: str) -> None:
+        """Keep what a worker says of its typed methods. What the upload said of them stays."""
+        spec = ModelVersion.FromString(version.spec)
+        if spec.method_signatures or not signatures:
+            return
+        spec.method_signatures.extend(decode_signatures(signatures))
+        if spec.method_signatures:
+            packed: bytes = spec.SerializeToString(deterministic=True)
+            await self._store.versions.set_spec(version.key, version.version_id, packed, self._now())
 
     async def _first_ready(self, version: Version) -> None:
         at = self._now()

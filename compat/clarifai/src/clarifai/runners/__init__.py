@@ -15,10 +15,13 @@ __all__ = ["ModelBuilder", "ModelClass", "ModelRunner"]
 __path__ = extend_path(__path__, __name__)
 
 _HOMES = {
+    "MCPModelClass": "clarifai.runners.models.mcp_class",
     "ModelBuilder": "clarifai.runners.models.model_builder",
     "ModelClass": "clarifai.runners.models.model_class",
     "ModelRunner": "clarifai.runners.models.model_runner",
+    "OpenAIModelClass": "clarifai.runners.models.openai_class",
 }
+"""The two that are not in `__all__` are the published SDK's own."""
 
 
 def __getattr__(name: str) -> object:

@@ -1,9 +1,9 @@
-"""`ModelClass`, as newer published folders import it: the same four methods, the same class."""
+"""`ModelClass`, as newer published folders import it: typed methods, or the four of ModelRunner."""
 
 from __future__ import annotations
 
+from modelyard.sdk.model_class import ModelClass
 from modelyard.sdk.published import load_published
-from modelyard.sdk.runner import ModelRunner as ModelClass
 
 __all__ = ["ModelClass"]
 

@@ -1,0 +1,95 @@
+"""Typed methods, told and called by a published SDK that nobody changed for us."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from published import CLIENTS, Published
+
+from support.folders import write_folder
+from support.server import V2, RunningServer
+from support.uploads import deploy, get_version
+
+ROOT = Path(__file__).parents[2]
+OURS = (ROOT / "src", ROOT / "compat" / "clarifai" / "src")
+MODEL = Path(__file__).parent / "typed_model.py"
+
+
+@pytest.fixture(scope="module")
+def version_id(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A deployed model with typed methods of all kinds and types."""
+    folder = write_folder(
+        tmp_path_factory.mktemp("typed"), model=MODEL.read_text(), model_id="typed", requirements="numpy\npillow\n"
+    )
+    with V2(server) as v2:
+        yield deploy(v2, folder, "typed")
+
+
+def read_signatures(python: Path, *path: Path) -> list[object]:
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(map(str, path))}
+    arguments = [python, str(CLIENTS / "typed_signatures.py"), str(MODEL)]
+    done = subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    found: list[object] = json.loads(done.stdout)
+    return found
+
+
+def test_signatures_are_those_that_12_5_reads_off_the_same_class(new: Published) -> None:
+    python = new.root / "bin" / "python"
+    theirs = read_signatures(python)
+    assert len(theirs) == 15
+    assert read_signatures(python, *OURS) == theirs
+
+
+def test_a_version_tells_its_signatures_whoever_uploaded_it(v2: V2, version_id: str, new: Published) -> None:
+    theirs = read_signatures(new.root / "bin" / "python")
+    told = get_version(v2, version_id, "typed").method_signatures
+    assert [one.name for one in told] == [one["name"] for one in theirs]  # type: ignore[index]
+
+
+def test_12_5_calls_typed_methods_of_every_kind_and_type(
+    new: Published, server: RunningServer, version_id: str
+) -> None:
+    done = new.run("python", str(CLIENTS / "typed_predict.py"), server.user_id, "typed", server=server)
+    assert done.returncode == 0, done.stdout + done.stderr
+    answers = json.loads(done.stdout.splitlines()[-1])
+    assert "ValueError: I was told to (1/model.py line" in answers.pop("fail")
+    assert "lie: its result is a value of type str; int is expected" in answers.pop("lie")
+    assert {"predict", "generate", "stream", "again", "later"} <= set(answers.pop("methods"))
+    assert answers == {
+        "predict": "x!",
+        "positional": "x!",
+        "default": "!",
+        "batch": ["a!", "b!"],
+        "generate": ["g0", "g1"],
+        "stream": ["a#", "b#"],
+        "again": [2, "2"],
+        "params": "('p', 0.7, 'a', 5, None, None, 1e-08, {'a': 1}, ['.'], [1, 'x'], False)",
+        "params_given": "('p', 0.25, 'a', 5, [{'type': 'f'}], None, 1e-08, {}, [], [1, 'x'], True)",
+        "seen": [
+            "é", -3, 0.25, True, "raw", True, [4, 2], [[0, 1, 2], [3, 4, 5]], "text", {"a": [1, None, {"b": True}]},
+            [1, "two"], {"x": 2}, ["p", "q"], [1, 2], [0.5], ["", ""], [[1, "a"], [2, "b"]], [[1], [], [2, 3]],
+            ["tt", 4], 1, ["why"], ["cat", "a dog"], "bird", [[0.25, 0.5, 0.75, 1.0]], [[3, 1.5]], "sound", "",
+            {"j": "s"}, [{"k": "v"}],
+        ],
+        "boxes": [[0.25, 0.5, 0.75, 1.0]],
+        "array": [[[0.0, 2.0, 4.0], [6.0, 8.0, 10.0]], "float32"],
+        "picture": [4, 2],
+        "best": ["bird", "bird", 1.0],
+        "pictures": [[4, 2], [2, 4]],
+        "texts": ["hello"],
+        "track": ["aa", "bbb"],
+        "zeros": [0, "", False],
+        "zeros_default": [7, "seven", True],
+        "zero": 0,
+        "by_bytes": "old!",
+        "generate_by_bytes": ["old0", "old1", "old2"],
+        "tokens": 4,
+        "async_predict": "x!",
+        "async_generate": ["g0", "g1"],
+    }  # fmt: skip
