@@ -6,13 +6,14 @@ import types
 from collections import abc
 from typing import Any, NamedTuple, Union, get_args, get_origin
 
+from modelyard.sdk.arrays import is_array_class
+from modelyard.sdk.images import is_image_class
 from modelyard.sdk.typed.arrays import Array
 from modelyard.sdk.typed.atoms import BOOL, BYTES, FLOAT, INT, STR
 from modelyard.sdk.typed.codec import Codec, DataType
 from modelyard.sdk.typed.containers import FieldsOf, ListOf, TupleOf
 from modelyard.sdk.typed.documents import Document
 from modelyard.sdk.typed.messages import AUDIO, CONCEPT, FRAME, IMAGE, REGION, TEXT, VIDEO, Single
-from modelyard.sdk.values.base import is_array_class, is_pillow_class
 from modelyard.sdk.values.concept import Concept
 from modelyard.sdk.values.frame import Frame
 from modelyard.sdk.values.media import Audio, Image, Video
@@ -71,7 +72,7 @@ def make_codec(annotation: object) -> Codec:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if is_array_class(annotation) or is_array_class(origin):
         return Array()
-    if is_pillow_class(annotation):
+    if is_image_class(annotation):
         return Single(
             name="PIL.Image.Image", type_id=DataType.IMAGE, field="image", value_class=Image, python_type=annotation
         )

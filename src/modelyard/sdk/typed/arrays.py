@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modelyard.sdk.arrays import read_array, to_array
 from modelyard.sdk.typed.codec import DataType, WrongValue, explain_data, explain_value
-from modelyard.sdk.values.base import to_array
 from modelyard.wire.messages import Data, ModelTypeField
 
 
@@ -39,12 +39,10 @@ class Array:
 
     def read(self, data: Data) -> object:
         """See `Codec.read`."""
-        import numpy as np  # type: ignore[import-not-found,unused-ignore]  # the author's own requirement, needed by this alone
-
         if not data.HasField("ndarray") or not data.ndarray.dtype:
             raise WrongValue(explain_data(data, self.name))
         found = data.ndarray
         try:
-            return np.frombuffer(found.buffer, dtype=np.dtype(found.dtype)).reshape(tuple(found.shape))
+            return read_array(found.buffer, found.dtype, found.shape)
         except (TypeError, ValueError) as error:
             raise WrongValue(f"is no array of {found.dtype[:40]} with this shape: {error}") from None

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from modelyard.sdk.arrays import is_array
 from modelyard.sdk.typed.codec import Codec, DataType, WrongValue, explain_data, explain_value
 from modelyard.sdk.typed.messages import Listed
-from modelyard.sdk.values.base import is_array
 from modelyard.sdk.values.named_fields import NamedFields
 from modelyard.wire.messages import Data, ModelTypeField
 

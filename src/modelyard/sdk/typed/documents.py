@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from modelyard.sdk.arrays import is_array
 from modelyard.sdk.typed.codec import DataType, WrongValue, explain_data, explain_value
-from modelyard.sdk.values.base import is_array
 from modelyard.sdk.values.named_fields import NamedFields
 from modelyard.sdk.values.text import JSON, Text
 from modelyard.wire.messages import Data, ModelTypeField

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator as Stream
 from typing import get_args, get_origin
 
-from modelyard.sdk.values.base import MessageData, is_array
+from modelyard.sdk.arrays import is_array
+from modelyard.sdk.values.base import MessageData
 from modelyard.sdk.values.concept import Concept
 from modelyard.sdk.values.frame import Frame
 from modelyard.sdk.values.media import Audio, Image, Video

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, TypeVar, get_origin
+from typing import Any, TypeVar, get_origin
 
-from modelyard.sdk.values.base import (
-    MessageData,
-    array_to_pillow,
-    decode_pillow,
-    encode_pillow,
-    is_array,
-    is_array_class,
-    is_pillow_class,
-    is_pillow_image,
-    to_array,
-)
+from modelyard.sdk.arrays import is_array, is_array_class, to_array
+from modelyard.sdk.images import array_to_image, bytes_to_image, image_to_bytes, is_image, is_image_class
+from modelyard.sdk.values.base import MessageData
 from modelyard.wire.messages import Audio as AudioMessage
 from modelyard.wire.messages import Image as ImageMessage
 from modelyard.wire.messages import Video as VideoMessage
-
-if TYPE_CHECKING:
-    import PIL.Image
 
 MediaT = TypeVar("MediaT", bound="Media")
 Content = bytes
@@ -122,18 +111,18 @@ class Image(Media):
     message_class = ImageMessage
 
     @classmethod
-    def from_pil(cls, pil_image: PIL.Image.Image, img_format: str = "PNG") -> Image:
+    def from_pil(cls, pil_image: Any, img_format: str = "PNG") -> Image:
         """Of a Pillow image, encoded in this format."""
-        return cls(bytes=encode_pillow(pil_image, img_format))
+        return cls(bytes=image_to_bytes(pil_image, img_format))
 
     @classmethod
     def from_numpy(cls, numpy_image: Any, img_format: str = "PNG") -> Image:
         """Of an array of pixels (height, width, channels)."""
-        return cls.from_pil(array_to_pillow(numpy_image), img_format)
+        return cls.from_pil(array_to_image(numpy_image), img_format)
 
-    def to_pil(self) -> PIL.Image.Image:
+    def to_pil(self) -> Any:
         """As a Pillow image. Raises ValueError where there are no bytes."""
-        return decode_pillow(self._content())
+        return bytes_to_image(self._content())
 
     def to_numpy(self) -> Any:
         """As an array of pixels (height, width, channels). Raises ValueError where there are no bytes."""
@@ -142,7 +131,7 @@ class Image(Media):
     @classmethod
     def from_value(cls, value: Any) -> Image:
         """Of an Image, a Pillow image or an array of pixels."""
-        if is_pillow_image(value):
+        if is_image(value):
             return cls.from_pil(value)
         if is_array(value):
             return cls.from_numpy(value)
@@ -150,7 +139,7 @@ class Image(Media):
 
     def cast(self, python_type: object) -> object:
         """As Image, Pillow's Image or numpy's ndarray."""
-        if is_pillow_class(python_type):
+        if is_image_class(python_type):
             return self.to_pil()
         if is_array_class(python_type) or is_array_class(get_origin(python_type)):
             return self.to_numpy()
