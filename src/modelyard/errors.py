@@ -9,7 +9,7 @@ ModelyardError
 │   └── UploadIncomplete      an upload stream that ended early, or said nothing
 ├── Unauthenticated           no token, or one that is not valid
 ├── Forbidden                 a valid token that may not do this
-├── NotFound                  AppNotFound UserNotFound ModelNotFound VersionNotFound TokenNotFound
+├── NotFound                  AppNotFound UserNotFound ModelNotFound VersionNotFound TokenNotFound DeploymentNotFound
 ├── Conflict                  it exists already, or it is in use
 ├── MethodNotImplemented      a V2 method that this server does not answer
 ├── ModelError                the author's side
@@ -104,6 +104,10 @@ class VersionNotFound(NotFound):
 
 class TokenNotFound(NotFound):
     """No such token."""
+
+
+class DeploymentNotFound(NotFound):
+    """No such deployment."""
 
 
 class Conflict(ModelyardError):

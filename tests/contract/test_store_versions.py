@@ -233,6 +233,7 @@ async def test_a_model_has_one_default_at_most(store: Store) -> None:
         ("v2", True),
         ("o1", True),
     ]
+    assert [row.version_id for row in await store.deployments.list_of(make_key())] == ["v0", "v1", "v2"]
 
 
 async def test_racing_defaults_leave_one(store: Store) -> None:

@@ -21,6 +21,7 @@ from modelyard.server.backends.base import LogSink, ReplicaSpec, WorkerState, Wo
 from modelyard.server.control.builds import Builds
 from modelyard.server.control.keeper import Means
 from modelyard.server.control.maker import Maker
+from modelyard.server.control.memory import MachineMemory
 from modelyard.server.control.reconcile import Reconcile
 from modelyard.server.control.verdicts import Verdicts
 from modelyard.server.records import Deployment, LogType, Version, VersionState
@@ -102,6 +103,7 @@ class ScriptedReplica:
         self.answer = echo
         """What it answers; may raise."""
         self.is_gone = asyncio.Event()
+        self.pid: int | None = None
         self.stops = 0
         self._statuses: asyncio.Queue[WorkerStatus] = asyncio.Queue()
 
@@ -180,6 +182,8 @@ class ControlRoom:
     backend: ScriptedBackend = field(default_factory=ScriptedBackend)
     lines: list[tuple[str, LogType, str]] = field(default_factory=list)
     idle_stop_s: float = 60.0
+    keep_warm_s: float = 60.0
+    memory: MachineMemory = field(default_factory=MachineMemory)
     environ: dict[str, str] = field(default_factory=dict)
     """Where checkpoints come from: HF_ENDPOINT."""
 
@@ -190,7 +194,7 @@ class ControlRoom:
         self.router = Router()
         self.versions_dir = self.folder / "versions"
         self.versions_dir.mkdir()
-        self.verdicts = Verdicts(store=self.store, write_line=self.write_line, now=self.now)
+        self.verdicts = Verdicts(store=self.store, count=self.router.count, write_line=self.write_line, now=self.now)
         self.means = Means(
             depot=self.depot,
             environments=self.environments,
@@ -225,7 +229,14 @@ class ControlRoom:
         )
 
     def make_reconcile(self) -> Reconcile:
-        return Reconcile(store=self.store, means=self.means, idle_stop_s=self.idle_stop_s, now=self.now)
+        return Reconcile(
+            store=self.store,
+            means=self.means,
+            idle_stop_s=self.idle_stop_s,
+            keep_warm_s=self.keep_warm_s,
+            now=self.now,
+            memory=self.memory,
+        )
 
     def add_code(self, **texts: str) -> str:
         """A code part in the depot; its digest."""

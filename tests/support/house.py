@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelyard.server.routing.router import Router
 from modelyard.server.services.apps import Apps
+from modelyard.server.services.deployments import Deployments
 from modelyard.server.services.logs import Logs
 from modelyard.server.services.models import Models
 from modelyard.server.services.tokens import Tokens
@@ -29,6 +31,8 @@ class House:
         self.apps = Apps(self.store, is_single_user=True, now=self.clock)
         self.models = Models(self.store, self.apps, now=self.clock)
         self.versions = Versions(self.store, self.models, now=self.clock)
+        self.router = Router()
+        self.deployments = Deployments(self.store, self.versions, self.router, now=self.clock)
         self.tokens = Tokens(self.store, b"pepper", now=self.clock, monotonic=self.clock.monotonic)
         self.logs = Logs(self.store, now=self.clock)
 

@@ -146,14 +146,16 @@ async def _start_control(
         environments=environments,
         backend=backend,
         router=router,
-        verdicts=Verdicts(store=store, write_line=logs.append, now=utc_now),
+        verdicts=Verdicts(store=store, count=router.count, write_line=logs.append, now=utc_now),
         write_line=logs.append,
         versions_dir=settings.versions_dir,
         default_threads=settings.default_threads,
         drain_s=settings.drain_s,
         warm_up_s=settings.warm_up_s,
     )
-    reconcile = Reconcile(store=store, means=means, idle_stop_s=settings.idle_stop_s, now=utc_now)
+    reconcile = Reconcile(
+        store=store, means=means, idle_stop_s=settings.idle_stop_s, keep_warm_s=settings.keep_warm_s, now=utc_now
+    )
     builds = Builds(
         store=store,
         depot=depot,

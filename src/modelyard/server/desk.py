@@ -16,6 +16,7 @@ from pathlib import Path
 from modelyard.errors import Conflict
 from modelyard.server.api.v2.apps import AppsV2
 from modelyard.server.api.v2.call import Handler
+from modelyard.server.api.v2.deployments import DeploymentsV2
 from modelyard.server.api.v2.logs import LogsV2
 from modelyard.server.api.v2.model_types import ModelTypesV2
 from modelyard.server.api.v2.models import ModelsV2
@@ -28,6 +29,7 @@ from modelyard.server.routing.queues import QueueLimits
 from modelyard.server.routing.router import Router
 from modelyard.server.secret_files import load_pepper, write_private
 from modelyard.server.services.apps import Apps
+from modelyard.server.services.deployments import Deployments
 from modelyard.server.services.input_urls import Fetcher
 from modelyard.server.services.logs import Logs
 from modelyard.server.services.models import Models
@@ -59,6 +61,7 @@ class Desk:
     apps: Apps
     models: Models
     versions: Versions
+    deployments: Deployments
     predict: Predict
 
     def make_handlers(self) -> dict[str, Handler]:
@@ -67,8 +70,9 @@ class Desk:
         for noun in (
             UsersV2(self.users),
             AppsV2(self.apps),
-            ModelsV2(self.models, self.versions),
-            VersionsV2(self.versions),
+            ModelsV2(self.models, self.versions, self.deployments),
+            VersionsV2(self.versions, self.deployments),
+            DeploymentsV2(self.deployments, self.versions),
             TokensV2(self.tokens),
             LogsV2(self.logs, self.versions),
             ModelTypesV2(),
@@ -100,6 +104,7 @@ async def open_desk(settings: Settings, store: Store, fetcher: Fetcher, stack: A
         apps=apps,
         models=models,
         versions=versions,
+        deployments=Deployments(store, versions, router, now=utc_now),
         predict=Predict(store, Targets(versions, store.watch()), router, fetcher, hold_s=settings.hold_s, now=utc_now),
     )
 

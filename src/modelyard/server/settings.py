@@ -50,10 +50,12 @@ class Settings:
     """Requests that may wait for a version's replicas (docs/how-to/limits.md)."""
     queue_bytes: int = 256 * 1024 * 1024
     """What these requests may have of payload together."""
-    hold_s: float = 60.0
+    hold_s: float = 600.0
     """How long a request waits for a replica that is starting."""
     idle_stop_s: float = 60.0
-    """A version that is not the model's default stops after this long without a request."""
+    """A version that gets no traffic stops after this long without a request."""
+    keep_warm_s: float = 600.0
+    """The same for the version that had the traffic before, so that a rollback finds it warm."""
     warm_up_s: float = 60.0
     """How long a new version may take to answer the first request, which the server itself sends."""
     drain_s: float = 30.0

@@ -47,6 +47,7 @@ TABLE: dict[type[ModelyardError], Codes] = {
     errors.AppNotFound: Codes(v2=_S.CONN_DOES_NOT_EXIST, grpc=GRPC_NOT_FOUND, http=404),
     errors.ModelNotFound: Codes(v2=_S.MODEL_DOES_NOT_EXIST, grpc=GRPC_NOT_FOUND, http=404),
     errors.VersionNotFound: Codes(v2=_S.MODEL_DOES_NOT_EXIST, grpc=GRPC_NOT_FOUND, http=404),
+    errors.DeploymentNotFound: Codes(v2=_S.CONN_DOES_NOT_EXIST, grpc=GRPC_NOT_FOUND, http=404),
     errors.TokenNotFound: Codes(v2=_S.CONN_KEY_NOT_FOUND, grpc=GRPC_NOT_FOUND, http=404),
     errors.Conflict: Codes(v2=_S.CONN_INVALID_REQUEST, grpc=GRPC_ALREADY_EXISTS, http=409),
     errors.MethodNotImplemented: Codes(v2=_S.RPC_UNKNOWN_METHOD, grpc=GRPC_UNIMPLEMENTED, http=501),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from modelyard.errors import (
+    DeploymentNotFound,
     InvalidRequest,
     ModelDeploying,
     ModelNotDeployed,
@@ -14,7 +15,8 @@ from modelyard.errors import (
     ModelyardError,
     VersionNotFound,
 )
-from modelyard.server.records import VersionState
+from modelyard.server.records import Endpoint, Share, VersionState, shift
+from modelyard.server.services.deployments import Change
 from modelyard.server.services.targets import Address, Targets
 from modelyard.wire.messages import ModelVersion, PostModelOutputsRequest
 from support.house import House
@@ -134,3 +136,50 @@ async def test_memory_does_not_grow_with_odd_requests(
         await add_version(house.store, f"v{number}", make_key())
         await targets.resolve(address(f"v{number}"))
     assert (await targets.resolve(address("v0"))).version_id == "v0"
+
+
+async def serve(house: House, *version_ids: str) -> Endpoint:
+    for version_id in version_ids:
+        await house.store.deployments.put(make_deployment(await add_version(house.store, version_id)))
+    return await house.deployments.get_own(make_key())
+
+
+async def move(house: House, own: Endpoint, **weights: int) -> None:
+    wanted = tuple(Share(version_id=name, weight=weight) for name, weight in weights.items())
+    await house.store.endpoints.change("ada", own.deployment_id, lambda one: shift(one, wanted, house.clock()))
+
+
+async def test_split_traffic_reaches_its_versions_by_weight(targets: Targets, house: House) -> None:
+    await move(house, await serve(house, "a1", "a2"), a1=9, a2=1)
+    asked = [(await targets.resolve(address())).version_id for _ in range(20)]
+    assert (asked.count("a1"), asked.count("a2")) == (18, 2)
+    assert (await targets.resolve(address("a2"))).version_id == "a2"
+    await move(house, await house.deployments.get_own(make_key()), a2=100)
+    assert {(await targets.resolve(address())).version_id for _ in range(20)} == {"a2"}
+
+
+async def test_a_share_of_a_version_that_is_gone_goes_to_the_others(targets: Targets, house: House) -> None:
+    own = await serve(house, "a1", "a2")
+    await move(house, own, a1=1, a2=1)
+    await house.store.versions.delete(make_key(), "a1")
+    assert {(await targets.resolve(address())).version_id for _ in range(4)} == {"a2"}
+
+
+async def test_a_header_may_choose_the_version(targets: Targets, house: House) -> None:
+    own = await serve(house, "a1", "a2")
+    await house.deployments.change(own, Change(rules=[("x-group", "beta", "1")]))
+    beta = replace(address(), headers=[(b"x-group", b"beta")])
+    for _ in range(2):
+        assert (await targets.resolve(beta)).version_id == "a1"
+        assert (await targets.resolve(address())).version_id == "a2"
+
+
+async def test_a_deployment_answers_under_its_name(targets: Targets, house: House) -> None:
+    await serve(house, "a1", "a2")
+    await house.deployments.create(make_key(), "shop", "1", Change())
+    asked = Address(user_id="ada", app_id="", model_id="", version_id="", deployment_id="shop")
+    assert (await targets.resolve(asked)).version_id == "a1"
+    with pytest.raises(InvalidRequest, match="serves model ada/main/m"):
+        await targets.resolve(replace(asked, model_id="other"))
+    with pytest.raises(DeploymentNotFound):
+        await targets.resolve(replace(asked, deployment_id="gone"))

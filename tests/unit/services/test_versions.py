@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from modelyard.errors import InvalidRequest, ModelNotFound, VersionNotFound
-from modelyard.server.records import VersionState
+from modelyard.errors import Conflict, InvalidRequest, ModelNotFound, VersionNotFound
+from modelyard.server.records import VersionState, shift
+from modelyard.server.services.deployments import Change
 from modelyard.server.services.models import ModelFields
 from modelyard.server.services.patches import PatchAction
 from modelyard.wire.messages import Concept, ModelVersion, Status
 from support.house import House
-from support.stores import add_version, make_deployment, make_key
+from support.stores import add_version, make_deployment, make_endpoint, make_key
 
 
 @pytest.fixture(autouse=True)
@@ -98,22 +99,48 @@ async def test_a_patch_survives_a_build_that_goes_on(house: House) -> None:
     assert ModelVersion.FromString(after.spec).description == "new"
 
 
-async def test_the_newest_ready_version_takes_over_from_a_deleted_default(house: House) -> None:
+async def test_a_version_that_serves_is_not_deleted_before_another_does(house: House) -> None:
     for version_id in ("v1", "v2"):
-        await add_version(house.store, version_id)
-    await add_version(house.store, "v3", state=VersionState.BUILD_FAILED)
-    serving = await add_version(house.store, "v4")
-    await house.store.deployments.put(make_deployment(serving))
-    waiter = house.store.watch()
-    await house.versions.delete(make_key(), "v4")
-    default = await house.store.deployments.get_default(make_key())
-    assert default is not None
-    assert (default.version_id, default.replicas) == ("v2", 1)
-    assert await waiter.wait(timeout_s=1)
-    await house.versions.delete(make_key(), "v2")
-    await house.versions.delete(make_key(), "v1")
-    assert await house.store.deployments.get_default(make_key()) is None
-    assert (await house.versions.get(make_key(), "")).version_id == "v3"
+        await house.store.deployments.put(make_deployment(await add_version(house.store, version_id)))
+    with pytest.raises(Conflict, match="version 2 of model ada/main/m serves") as refused:
+        await house.versions.delete(make_key(), "v2")
+    assert refused.value.hint == "modelyard promote main/m 1 moves them; then delete it"
+    own = await house.deployments.promote(make_key(), "1")
+    await house.store.endpoints.change("ada", own.deployment_id, lambda one: shift(one, own.wanted, house.clock()))
+    await house.versions.delete(make_key(), "2")
+    with pytest.raises(Conflict, match="the model's only version that can") as refused:
+        await house.versions.delete(make_key(), "v1")
+    assert refused.value.hint == "modelyard delete main/m deletes the model"
+
+
+async def test_a_version_that_a_rule_or_another_deployment_sends_requests_to_is_not_deleted(house: House) -> None:
+    for version_id in ("v1", "v2", "v3"):
+        await house.store.deployments.put(make_deployment(await add_version(house.store, version_id)))
+    await house.store.endpoints.add(make_endpoint("shop", "v1"))
+    own = await house.deployments.get_own(make_key())
+    await house.deployments.change(own, Change(rules=[("x-group", "beta", "2")]))
+    with pytest.raises(Conflict, match="under deployment 'shop'"):
+        await house.versions.delete(make_key(), "v1")
+    with pytest.raises(Conflict, match="version 2"):
+        await house.versions.delete(make_key(), "v2")
+
+
+async def test_a_version_is_found_by_its_number_too(house: House) -> None:
+    await add_version(house.store, "a" * 32)
+    await add_version(house.store, "b" * 32)
+    for name in ("2", "v2", "b" * 32):
+        assert (await house.versions.get(make_key(), name)).version_id == "b" * 32
+    for name in ("3", "v0", "v", "2.0", "9" * 32):
+        with pytest.raises(VersionNotFound):
+            await house.versions.get(make_key(), name)
+
+
+async def test_what_the_server_says_of_a_version_is_not_kept_when_a_client_sends_it_back(house: House) -> None:
+    await add_version(house.store, "v1")
+    given = ModelVersion()
+    given.metadata.update({"modelyard": {"number": 99}, "mine": 1})
+    patched = await house.versions.patch(make_key(), "v1", given, PatchAction.MERGE)
+    assert list(ModelVersion.FromString(patched.spec).metadata.fields) == ["mine"]
 
 
 async def test_deleting_a_version_that_does_not_serve_leaves_the_default(house: House) -> None:

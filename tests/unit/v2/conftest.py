@@ -11,6 +11,7 @@ import pytest
 from modelyard.server.api.access import Access
 from modelyard.server.api.v2.apps import AppsV2
 from modelyard.server.api.v2.call import Envelope, Handler, Incoming
+from modelyard.server.api.v2.deployments import DeploymentsV2
 from modelyard.server.api.v2.dispatch import V2
 from modelyard.server.api.v2.logs import LogsV2
 from modelyard.server.api.v2.model_types import ModelTypesV2
@@ -38,8 +39,9 @@ async def ask(house: House) -> Ask:
     for noun in (
         UsersV2(house.users),
         AppsV2(house.apps),
-        ModelsV2(house.models, house.versions),
-        VersionsV2(house.versions),
+        ModelsV2(house.models, house.versions, house.deployments),
+        VersionsV2(house.versions, house.deployments),
+        DeploymentsV2(house.deployments, house.versions),
         TokensV2(house.tokens),
         LogsV2(house.logs, house.versions),
         ModelTypesV2(),

@@ -132,6 +132,11 @@ class Replica(Protocol):
         """The connection; to be asked for once READY was seen."""
         ...
 
+    @property
+    def pid(self) -> int | None:
+        """Its process on this machine; None where there is none, or none here."""
+        ...
+
     def watch(self) -> AsyncIterator[WorkerStatus]:
         """The state now, then every change; ends after EXITED. One watcher at a time."""
         ...

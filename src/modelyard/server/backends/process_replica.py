@@ -68,6 +68,12 @@ class ProcessReplica:
         """See `Replica.link`."""
         return self._link
 
+    @property
+    def pid(self) -> int | None:
+        """See `Replica.pid`."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
     def begin(self, process: asyncio.subprocess.Process, output: int, *, hello_s: float) -> None:
         """Look after a process that was just started; `output` is the reading end of what it prints."""
         self._process = process

@@ -68,11 +68,18 @@ class Means:
 class Keeper:
     """One wanted version."""
 
-    def __init__(self, version: Version, means: Means) -> None:
+    def __init__(self, version: Version, means: Means, *, on_change: Callable[[], None] = lambda: None) -> None:
         self.version = version
+        self.asked_bytes = read_asked_bytes(version)
+        """What its `cpu_memory` asks for; 0 where it does not say."""
+        self.replica: Replica | None = None
+        """What runs now."""
         self._means = means
         self.ready_at: float | None = None
         """When a replica was last seen to become ready, `time.monotonic()`."""
+        self.is_ready = False
+        """Does it take requests?"""
+        self._on_change = on_change
         self._failures = 0
         self._is_proven = version.state is VersionState.READY
         """Has a replica of this version answered before?"""
@@ -126,7 +133,6 @@ class Keeper:
             dest=means.versions_dir / version.version_id,
         )
         spec = ModelVersion.FromString(version.spec)
-        memory = spec.inference_compute_info.cpu_memory
         return ReplicaSpec(
             replica_id=uuid.uuid4().hex[:12],
             version_id=version.version_id,
@@ -134,17 +140,19 @@ class Keeper:
             folder=folder,
             python=environment.python,
             threads=spec.num_threads or means.default_threads,
-            memory_bytes=parse_memory_bytes(memory) if memory else None,
+            memory_bytes=self.asked_bytes or None,
             batching=_read_batching(folder),
         )
 
     @asynccontextmanager
     async def _running(self, spec: ReplicaSpec) -> AsyncIterator[Replica]:
         means = self._means
-        replica = await means.backend.start(spec, self._say)
+        replica = self.replica = await means.backend.start(spec, self._say)
         try:
             yield replica
         finally:
+            self.is_ready = False
+            self.replica = None
             ending = asyncio.create_task(self._end(replica))
             try:
                 await asyncio.shield(ending)
@@ -180,15 +188,18 @@ class Keeper:
                     self.ready_at = time.monotonic()
                     self._admit(replica, status)
                     await self._means.verdicts.note_signatures(self.version, status.signatures)
+                    self.is_ready = True
                     await self._means.verdicts.ready(
                         self.version.version_id, warmed.outcome if warmed else self.version.warm_up
                     )
                     self._is_proven = True
+                    self._on_change()
                     failpoints.hit("rollout.switched")
                 case WorkerState.FAILED:
                     failure = status
                     await self._fail(status.message, status.details, is_final=True)
                 case WorkerState.EXITED:
+                    self.is_ready = False
                     self._means.router.remove(replica.spec.replica_id)
                     if failure is None:
                         await self._report_exit(status, was_ready=was_ready)
@@ -260,3 +271,9 @@ def _read_batching(folder: Path) -> BatchingInfo:
         return load_config((folder / CONFIG).read_text(encoding="utf-8-sig")).config.batching
     except (OSError, ValueError, InvalidRequest):
         return NO_BATCHING
+
+
+def read_asked_bytes(version: Version) -> int:
+    """The memory that a version's config asks for."""
+    memory = ModelVersion.FromString(version.spec).inference_compute_info.cpu_memory
+    return parse_memory_bytes(memory) if memory else 0

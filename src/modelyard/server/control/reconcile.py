@@ -1,4 +1,8 @@
-"""The loop in which the wanted state (deployments) and the actual one (keepers and their replicas) meet."""
+"""The loop in which the wanted state (endpoints and deployments) and the actual one (replicas) meet.
+
+Each round: traffic that is wanted moves where its versions are ready; each version gets as many replicas as its load
+asks for, within its endpoints' bounds; replicas are started and stopped until there are that many.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +10,60 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from modelyard.server.control.keeper import Keeper, Means
-from modelyard.server.records import Deployment, VersionState
+from modelyard.server.control.fleet import Fleet
+from modelyard.server.control.keeper import Means
+from modelyard.server.control.memory import MachineMemory
+from modelyard.server.control.rollouts import Rollouts
+from modelyard.server.control.scaling import Bounds, Load, Scaler
+from modelyard.server.records import Deployment, Endpoint, Version, VersionState
 from modelyard.server.store.base import Store
 
 TICK_S = 1.0
 SWEEP_S = 60.0
 """How often folders of versions that are gone are looked for."""
+RUNNABLE = frozenset({VersionState.BUILT, VersionState.READY})
 
 log = logging.getLogger(__name__)
 
 
 class Reconcile:
-    """Makes what runs follow what is wanted."""
+    """Makes what runs follow what is wanted.
 
-    def __init__(self, *, store: Store, means: Means, idle_stop_s: float, now: Callable[[], datetime]) -> None:
+    Args:
+        store: What is wanted.
+        means: What replicas are made with.
+        idle_stop_s: How long a version that gets no traffic stays up after its last request.
+        keep_warm_s: The same for the version that had the traffic before: a rollback finds it warm.
+        now: The clock of what is written.
+        memory: The machine's.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        means: Means,
+        idle_stop_s: float,
+        keep_warm_s: float,
+        now: Callable[[], datetime],
+        memory: MachineMemory | None = None,
+    ) -> None:
         self._store = store
         self._means = means
         self._idle_stop_s = idle_stop_s
+        self._keep_warm_s = keep_warm_s
         self._now = now
-        self._keepers: dict[str, Keeper] = {}
-        self._stopping: dict[asyncio.Task[None], str] = {}
-        """Who ends which version."""
+        self._waiter = store.watch()
+        self._fleet = Fleet(
+            means, memory or MachineMemory(), on_change=self._waiter.wake, on_gone=self._remove_folder_if_gone
+        )
+        self._rollouts = Rollouts(store=store, router=means.router, write_line=means.write_line, now=now)
+        self._scalers: dict[str, Scaler] = {}
         self._swept_at = time.monotonic()
 
     async def recover(self) -> None:
@@ -53,63 +85,131 @@ class Reconcile:
 
     async def run(self) -> None:
         """Follow the store until cancelled."""
-        waiter = self._store.watch()
         while True:
             await self._meet()
             if time.monotonic() - self._swept_at > SWEEP_S:
                 await self._sweep()
-            await waiter.wait(timeout_s=TICK_S)
+            await self._waiter.wait(timeout_s=TICK_S)
 
     async def close(self) -> None:
         """Stop everything that runs, at once."""
-        keepers = list(self._keepers.values())
-        self._keepers.clear()
-        await asyncio.gather(*(keeper.stop() for keeper in keepers), *self._stopping)
+        await self._fleet.close()
 
     async def _meet(self) -> None:
-        wanted = {row.version_id: row for row in await self._store.deployments.list() if row.replicas > 0}
-        for version_id in [one for one in self._keepers if one not in wanted]:
-            self._retire(version_id)
-        for version_id in wanted:
-            if version_id not in self._keepers:
-                await self._start(version_id)
-        for row in wanted.values():
-            if not row.is_default and self._is_idle(row):
-                await self._store.deployments.scale(row.version_id, 0, self._now())
+        # In this order: a version that is not new any more has its traffic in the endpoints that are read after it.
+        new = {one.version_id for one in await self._store.versions.list_in_states(frozenset({VersionState.BUILT}))}
+        endpoints = await self._store.endpoints.list_all()
+        await self._rollouts.step(endpoints)
+        rows = await self._list_rows({one for endpoint in endpoints for one in endpoint.version_ids})
+        wanted = {one: row.replicas if one in new else await self._rescale(row, endpoints) for one, row in rows.items()}
+        for version_id in self._fleet.versions:
+            if not wanted.get(version_id) or self._fleet.stands_aside(version_id):
+                self._fleet.shrink(version_id, 0)
+            if not wanted.get(version_id):
+                self._forget(version_id)
+        for version_id, replicas in wanted.items():
+            if replicas < self._fleet.count(version_id):
+                self._fleet.shrink(version_id, replicas)
+            elif replicas > self._fleet.count(version_id) and not self._fleet.stands_aside(version_id):
+                await self._grow(rows, version_id, replicas, endpoints)
 
-    async def _start(self, version_id: str) -> None:
+    async def _list_rows(self, needed: set[str]) -> Mapping[str, Deployment]:
+        """What is wanted, by version. One that stood aside for the version that has its traffic now stays away."""
+        rows = {row.version_id: row for row in await self._store.deployments.list()}
+        for version_id in [one for one in rows if self._fleet.stands_aside(one) and one not in needed]:
+            await self._store.deployments.scale(version_id, 0, self._now())
+            rows[version_id] = replace(rows[version_id], replicas=0)
+        return rows
+
+    async def _rescale(self, row: Deployment, endpoints: Sequence[Endpoint]) -> int:
+        """How many replicas are wanted from now on, written down where that is news."""
+        version_id = row.version_id
+        serving = [one for one in endpoints if version_id in one.version_ids]
+        if serving and not row.replicas:
+            version = await self._store.versions.get_by_id(version_id)
+            if version is None or version.state is not VersionState.READY:
+                return 0
+        ready_at = self._fleet.ready_at(version_id)
+        if row.replicas and ready_at is None:
+            return row.replicas  # it still loads for the first time, or again
+        self._fleet.give_way(version_id)
+        scaler = self._scalers.setdefault(version_id, Scaler())
+        bounds = self._bounds_of(version_id, serving, endpoints)
+        replicas = scaler.decide(time.monotonic(), row.replicas, bounds, self._load_of(version_id, ready_at))
+        if replicas != row.replicas:
+            log.info("version.scaled version=%s from=%d to=%d", version_id, row.replicas, replicas)
+            await self._store.deployments.scale(version_id, replicas, self._now())
+        return replicas
+
+    def _bounds_of(self, version_id: str, serving: Sequence[Endpoint], endpoints: Sequence[Endpoint]) -> Bounds:
+        """Of the endpoints that need the version; of none, it may run until it is idle."""
+        if serving:
+            return Bounds(
+                min_replicas=max(one.scale.min_replicas for one in serving),
+                max_replicas=max(one.scale.max_replicas for one in serving),
+                idle_s=max(one.scale.idle_s for one in serving),
+            )
+        is_previous = any(version_id == one.previous_version_id for one in endpoints if one.is_own)
+        idle_s = self._keep_warm_s if is_previous else self._idle_stop_s
+        return Bounds(min_replicas=0, max_replicas=1, idle_s=idle_s)
+
+    def _load_of(self, version_id: str, ready_at: float | None) -> Load:
+        in_flight, waiting, streams = self._means.router.demand(version_id)
+        used_at = max(self._means.router.last_used(version_id) or 0.0, ready_at or 0.0)
+        return Load(
+            in_flight=in_flight,
+            waiting=waiting,
+            open_streams=streams,
+            threads=self._fleet.threads_of(version_id) or self._means.default_threads,
+            idle_s=time.monotonic() - used_at,
+        )
+
+    async def _grow(
+        self, rows: Mapping[str, Deployment], version_id: str, replicas: int, endpoints: Sequence[Endpoint]
+    ) -> None:
         version = await self._store.versions.get_by_id(version_id)
-        if version is not None and version.state in (VersionState.BUILT, VersionState.READY):
-            self._keepers[version_id] = Keeper(version, self._means)
+        if version is None or version.state not in RUNNABLE:
+            return
+        needed = {one for endpoint in endpoints for one in endpoint.version_ids}
+        leaving = self._fleet.grow(
+            version,
+            replicas,
+            before=_find_before(version, endpoints),
+            spares=[one for one in self._fleet.versions if one in rows and self._is_spare(one, needed, version_id)],
+        )
+        for one in leaving:
+            if one not in needed:
+                await self._store.deployments.scale(one, 0, self._now())
+            self._fleet.shrink(one, 0)
 
-    def _retire(self, version_id: str) -> None:
-        keeper = self._keepers.pop(version_id)
-        task = asyncio.create_task(self._stop_keeper(keeper))
-        self._stopping[task] = version_id
-        task.add_done_callback(self._stopping.pop)
+    def _is_spare(self, version_id: str, needed: set[str], starting: str) -> bool:
+        """Does it only stay warm, with nothing in its hands?"""
+        is_free = not any(self._means.router.demand(version_id)) and self._fleet.ready_at(version_id) is not None
+        return is_free and version_id not in needed and version_id != starting
 
-    async def _stop_keeper(self, keeper: Keeper) -> None:
-        await keeper.stop()
-        await self._remove_if_gone(self._means.versions_dir / keeper.version.version_id)
+    def _forget(self, version_id: str) -> None:
+        self._fleet.give_way(version_id)
+        self._scalers.pop(version_id, None)
 
     async def _sweep(self) -> None:
         """Remove the folders of versions that were deleted while they did not run."""
         self._swept_at = time.monotonic()
-        busy = {*self._keepers, *self._stopping.values()}
         for folder in await asyncio.to_thread(lambda: list(self._means.versions_dir.iterdir())):
             is_being_made = folder.name.startswith(".")
-            if folder.name not in busy and not is_being_made:
+            if folder.name not in self._fleet.versions and not is_being_made:
                 await self._remove_if_gone(folder)
+
+    async def _remove_folder_if_gone(self, version_id: str) -> None:
+        await self._remove_if_gone(self._means.versions_dir / version_id)
 
     async def _remove_if_gone(self, folder: Path) -> None:
         """Remove a version's folder where the version was deleted."""
         if await self._store.versions.get_by_id(folder.name) is None:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    def _is_idle(self, row: Deployment) -> bool:
-        """Has nobody asked for this version for long enough, counted from when it was ready?"""
-        ready_at = self._keepers[row.version_id].ready_at if row.version_id in self._keepers else None
-        if ready_at is None:
-            return False
-        used_at = self._means.router.last_used(row.version_id) or 0.0
-        return time.monotonic() - max(used_at, ready_at) > self._idle_stop_s
+
+def _find_before(version: Version, endpoints: Sequence[Endpoint]) -> str:
+    """The version whose place a new one is to take: the one that most requests of its model go to."""
+    if version.state is VersionState.READY:
+        return ""
+    return next((one.main_version_id for one in endpoints if one.is_own and one.key == version.key), "")

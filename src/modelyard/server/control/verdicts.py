@@ -20,9 +20,16 @@ class Verdicts:
     """Writes the outcome of a start to the store."""
 
     def __init__(
-        self, *, store: Store, write_line: Callable[[str, LogType, str], None], now: Callable[[], datetime]
+        self,
+        *,
+        store: Store,
+        count: Callable[[str], int],
+        write_line: Callable[[str, LogType, str], None],
+        now: Callable[[], datetime],
     ) -> None:
+        """`count`: how many replicas take requests of a version."""
         self._store = store
+        self._count = count
         self._write_line = write_line
         self._now = now
         self._choosing = asyncio.Lock()
@@ -59,12 +66,16 @@ class Verdicts:
             await self._store.versions.set_spec(version.key, version.version_id, packed, self._now())
 
     async def _first_ready(self, version: Version) -> None:
+        is_default = not await self._is_newer_serving(version) and await self._follows_latest(version.key)
+        replicas = await self._count_needed(version.key) if is_default else 0
+        if self._count(version.version_id) < replicas:
+            await self._store.deployments.scale(version.version_id, replicas, self._now())
+            return
         at = self._now()
         ready = replace(
             version, state=VersionState.READY, state_message="", state_details="", modified_at=at, completed_at=at
         )
-        is_default = not await self._is_newer_serving(version) and await self._follows_latest(version.key)
-        deployment = self._deployment(version, replicas=1, is_default=is_default)
+        deployment = self._deployment(version, replicas=max(1, replicas), is_default=is_default)
         if await self._store.versions.become_ready(ready, deployment):
             said = "The model is loaded, answers and serves." if is_default else "The model is loaded and answers."
             self._write_line(version.version_id, LogType.BUILD, said)
@@ -104,6 +115,11 @@ class Verdicts:
         )
         if await self._store.versions.update(refused, expected=frozenset({VersionState.BUILT})):
             await self._store.deployments.put(self._deployment(version, replicas=0, is_default=False))
+
+    async def _count_needed(self, key: ModelKey) -> int:
+        """How many replicas a version needs before it takes over: as many as serve now."""
+        own = await self._store.endpoints.get_own(key)
+        return min(self._count(own.main_version_id), own.scale.max_replicas) if own else 0
 
     async def _follows_latest(self, key: ModelKey) -> bool:
         own = await self._store.endpoints.get_own(key)

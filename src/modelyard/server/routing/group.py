@@ -49,6 +49,18 @@ class Group:
         return self.ready.is_set()
 
     @property
+    def count(self) -> int:
+        """How many replicas are there, free or not."""
+        return len(self._replicas)
+
+    @property
+    def demand(self) -> tuple[int, int, int]:
+        """(requests in flight, requests that wait, open streams)."""
+        in_flight = sum(one.in_flight for one in self._replicas.values())
+        streams = sum(one.streams for one in self._replicas.values())
+        return in_flight, len(self.line) + self.watching.total(), streams
+
+    @property
     def is_forgettable(self) -> bool:
         """Does nobody have anything to do with this version any more?"""
         return not self._replicas and not self.line and not self.watching

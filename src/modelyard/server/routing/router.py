@@ -80,6 +80,16 @@ class Router:
         group = self._groups.get(version_id)
         return group is not None and group.is_ready
 
+    def demand(self, version_id: str) -> tuple[int, int, int]:
+        """(requests that its replicas hold, requests that wait, open streams) of a version."""
+        group = self._groups.get(version_id)
+        return group.demand if group is not None else (0, 0, 0)
+
+    def count(self, version_id: str) -> int:
+        """How many replicas take requests of this version."""
+        group = self._groups.get(version_id)
+        return group.count if group is not None else 0
+
     def can_answer(self, version_id: str) -> bool:
         """Is there a replica of this version whose worker is connected?"""
         group = self._groups.get(version_id)

@@ -24,10 +24,13 @@ from modelyard.server.routing.router import Router
 from modelyard.server.services.input_urls import Fetcher, fetch_inputs
 from modelyard.server.services.targets import Address, Target, Targets
 from modelyard.server.store.base import Store
+from modelyard.server.store.changes import Waiter
 from modelyard.wire.messages import PostModelOutputsRequest
 
 MAX_INPUTS = 128
 LOOK_AGAIN_S = 1.0
+GIVE_UP_S = 60.0
+"""A request is held while a model loads; but no longer than this while its starts fail."""
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +78,8 @@ class Predict:
 
         Raises what `Targets.resolve` and `Router.call` raise, and InvalidRequest or InvalidInput for its inputs.
         """
-        target = await self._targets.resolve(address)
+        _check_inputs(request)
+        target = await self._reach(address, caller, deadline)
         payload = await self._prepare(target, address, request, raw)
         await self._hold(target, caller, deadline)
         return await self._router.call(target.version_id, payload, caller=caller, deadline=deadline)
@@ -90,7 +94,8 @@ class Predict:
         deadline: float | None,
     ) -> AsyncGenerator[bytes, None]:
         """One request, answers as the author yields them. Raises as `predict` does; what was yielded has been sent."""
-        target = await self._targets.resolve(address)
+        _check_inputs(request)
+        target = await self._reach(address, caller, deadline)
         payload = await self._prepare(target, address, request, raw)
         await self._hold(target, caller, deadline)
         opened = self._router.open(target.version_id, "generate", payload, caller=caller, deadline=deadline)
@@ -157,6 +162,40 @@ class Predict:
             return _merge(target, request)
         return target.prefix + (request.SerializeToString() if raw is None else raw)
 
+    async def _reach(self, address: Address, caller: str, deadline: float | None) -> Target:
+        """The version to ask, once it has a replica. Where the traffic moves while a request waits, it goes along."""
+        target = await self._targets.resolve(address)
+        if self._router.is_ready(target.version_id):
+            return target
+        changes = self._store.watch()
+        while True:
+            holding = asyncio.create_task(self._hold(target, caller, deadline))
+            moved = await self._follow(address, target, changes, holding)
+            if moved is None:
+                return target
+            target = moved
+
+    async def _follow(
+        self, address: Address, target: Target, changes: Waiter, holding: asyncio.Task[None]
+    ) -> Target | None:
+        """Wait with a request that is held: None when its replica is there, else where the traffic is now."""
+        try:
+            while not holding.done():
+                watching = asyncio.create_task(changes.wait(timeout_s=LOOK_AGAIN_S))
+                try:
+                    await asyncio.wait({holding, watching}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    watching.cancel()
+                if not holding.done():
+                    now = await self._targets.resolve(address)
+                    if now.version_id != target.version_id and self._router.is_ready(now.version_id):
+                        return now
+            holding.result()
+            return None
+        finally:
+            holding.cancel()
+            await asyncio.gather(holding, return_exceptions=True)
+
     async def _hold(self, target: Target, caller: str, deadline: float | None, *, is_patient: bool = False) -> None:
         """Wait until a replica is there; ask for one where none is wanted. Raises ModelDeploying, ModelBusy,
         VersionNotFound."""
@@ -166,10 +205,17 @@ class Predict:
         until = None if is_patient else time.monotonic() + self._hold_s
         if deadline is not None:
             until = deadline if until is None else min(until, deadline)
-        if not await self._router.wait_ready(target.version_id, caller=caller, deadline=until):
+        look_at = time.monotonic() + GIVE_UP_S
+        while True:
+            waits_until = look_at if until is None else min(until, look_at)
+            if await self._router.wait_ready(target.version_id, caller=caller, deadline=waits_until):
+                return
             version = await self._store.versions.get_by_id(target.version_id)
-            why = version.state_message if version is not None and version.state_message else "it is still loading"
-            raise ModelDeploying(f"version {target.version_id} has no replica that is ready: {why}")
+            has_failed = version is None or bool(version.state_message)
+            if (has_failed and not is_patient) or (until is not None and time.monotonic() >= until):
+                why = version.state_message if version is not None and version.state_message else "it is still loading"
+                raise ModelDeploying(f"version {target.version_id} has no replica that is ready: {why}")
+            look_at = time.monotonic() + GIVE_UP_S
 
     async def _want(self, target: Target) -> None:
         """Have a replica of it wanted, where it is not: an older version that is asked for by its id."""

@@ -6,14 +6,15 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from modelyard.errors import InvalidRequest, VersionNotFound
-from modelyard.server.records import Deployment, Model, ModelKey, Page, Version, VersionState
+from modelyard.errors import Conflict, DeploymentNotFound, InvalidRequest, VersionNotFound
+from modelyard.server.records import Endpoint, Model, ModelKey, Page, Version, VersionState
 from modelyard.server.services.models import Models
 from modelyard.server.services.patches import PatchAction, patch_message
 from modelyard.server.store.base import Store
 from modelyard.wire.messages import ModelVersion
 
 MAX_SPEC_BYTES = 1024 * 1024
+MAX_NUMBER_DIGITS = 9
 PATCHABLE = (
     "description",
     "visibility",
@@ -28,6 +29,10 @@ PATCHABLE = (
 SERVER_FIELDS = ("id", "status", "created_at", "modified_at", "completed_at", "app_id", "user_id", "metrics")
 
 
+SERVER_METADATA = "modelyard"
+"""What the server says in a version's `metadata`, under this key: its number, its traffic, its replicas."""
+
+
 class Versions:
     """Finds, makes, changes and deletes versions."""
 
@@ -37,12 +42,16 @@ class Versions:
         self._now = now
 
     async def get(self, key: ModelKey, version_id: str) -> Version:
-        """The version; without an id the one that answers: the default, else the latest.
+        """The version, by its id or its number (`3` or `v3`); without one the one that answers: the default, else the
+        latest.
 
         Raises ModelNotFound or VersionNotFound.
         """
+        number = read_number(version_id)
         if version_id:
             version = await self._store.versions.get(key, version_id)
+            if version is None and number:
+                version = await self._store.versions.get_by_number(key, number)
         else:
             version = (await self._store.versions.current([key])).get(key)
         if version is not None:
@@ -108,28 +117,58 @@ class Versions:
         return await self.get(key, version_id)
 
     async def delete(self, key: ModelKey, version_id: str) -> None:
-        """Delete a version; its replicas stop. Where it was the default, the newest other version that is ready takes
-        over first, so that there is always one. Raises ModelNotFound or VersionNotFound."""
+        """Delete a version.
+
+        Raises ModelNotFound or VersionNotFound, and Conflict where requests go to it.
+        """
         if not version_id:
             raise InvalidRequest("the request names no version: version_id is empty")
         version = await self.get(key, version_id)
-        await self._move_default_from(version)
-        if not await self._store.versions.delete(key, version_id):
+        for endpoint in await self._store.endpoints.list_of(key):
+            if version.version_id in endpoint.version_ids:
+                raise await self._in_use(version, endpoint)
+        if not await self._store.versions.delete(key, version.version_id):
             raise VersionNotFound(f"version {version_id!r} of model {key} does not exist")
 
-    async def _move_default_from(self, version: Version) -> None:
-        deployment = await self._store.deployments.get(version.version_id)
-        if deployment is None or not deployment.is_default:
-            return
+    async def _in_use(self, version: Version, endpoint: Endpoint) -> Conflict:
+        """It serves: who asks and what to do first."""
+        name = f"{version.key.app_id}/{version.key.model_id}"
+        what = f"version {version.number} of model {version.key} serves"
+        if not endpoint.is_own:
+            return Conflict(
+                f"{what} under deployment {endpoint.deployment_id!r}", hint="move or delete that deployment first"
+            )
         heir = await self._store.versions.latest(
             version.key, frozenset({VersionState.READY}), without=version.version_id
         )
-        if heir is not None:
-            await self._store.deployments.put(
-                Deployment(
-                    version_id=heir.version_id, key=heir.key, replicas=1, is_default=True, modified_at=self._now()
-                )
+        if heir is None:
+            return Conflict(
+                f"{what}: it is the model's only version that can", hint=f"modelyard delete {name} deletes the model"
             )
+        return Conflict(
+            f"{what}: requests of the model go to it",
+            hint=f"modelyard promote {name} {heir.number} moves them; then delete it",
+        )
+
+    async def find_endpoint(self, key: ModelKey) -> Endpoint | None:
+        """The model's own endpoint; None while no version of it has ever been ready."""
+        return await self._store.endpoints.get_own(key)
+
+    async def get_endpoint(self, user_id: str, deployment_id: str) -> Endpoint:
+        """The endpoint of this name. Raises DeploymentNotFound."""
+        found = await self._store.endpoints.get(user_id, deployment_id)
+        if found is None:
+            raise DeploymentNotFound(
+                f"deployment {deployment_id[:120]!r} does not exist",
+                hint="leave runner_selector out: every model answers under its own name",
+            )
+        return found
+
+
+def read_number(text: str) -> int:
+    """The number that people say for a version: 3 for `3` and `v3`, and 0 for what is an id. Ids have 32 digits."""
+    digits = text.removeprefix("v")
+    return int(digits) if digits.isdecimal() and digits.isascii() and len(digits) <= MAX_NUMBER_DIGITS else 0
 
 
 def make_version_id() -> str:
@@ -143,6 +182,8 @@ def pack_spec(spec: ModelVersion) -> bytes:
     kept.CopyFrom(spec)
     for name in SERVER_FIELDS:
         kept.ClearField(name)
+    if SERVER_METADATA in kept.metadata.fields:  # clients send back what they read
+        del kept.metadata.fields[SERVER_METADATA]
     packed: bytes = kept.SerializeToString(deterministic=True)
     if len(packed) > MAX_SPEC_BYTES:
         raise InvalidRequest(f"the version's description has {len(packed)} bytes; at most {MAX_SPEC_BYTES} are kept")

@@ -211,6 +211,10 @@ class DeploymentStore(Protocol):
         """All users' deployments. For the control loops."""
         ...
 
+    async def list_of(self, key: ModelKey) -> Sequence[Deployment]:
+        """The deployments of a model's versions, oldest version first."""
+        ...
+
     async def put(self, deployment: Deployment) -> None:
         """Add or replace. One with `is_default` takes that from the model's other deployments in the same
         transaction, and all traffic of the model's own endpoint, which is made where there is none. Nothing happens

@@ -64,7 +64,7 @@ class GrpcDoor:
         try:
             method = self._find(scope["path"])
             name = method.name
-            envelope = make_envelope(metadata, request_id)
+            envelope = make_envelope(metadata, scope["headers"], request_id)
             await self._call(method, envelope, read_encoding(metadata), receive, answer)
         except (Cancelled, OSError):
             log.debug("request.cancelled method=%s request_id=%s", name, request_id)

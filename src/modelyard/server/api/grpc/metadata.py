@@ -10,11 +10,13 @@ from modelyard.errors import InvalidRequest
 from modelyard.server.api.doorway.request_ids import ANSWER_HEADER, PREFIX_HEADER
 from modelyard.server.api.doorway.types import Headers
 from modelyard.server.api.grpc.compression import ACCEPTED_ENCODINGS, IDENTITY
-from modelyard.server.api.v2.call import HUB_TOKEN_HEADER, Envelope, Reply
+from modelyard.server.api.v2.call import HUB_TOKEN_HEADER, VERSION_HEADER, Envelope, Reply
 
 CONTENT_TYPE = (b"content-type", b"application/grpc")
 ACCEPT_ENCODING = (b"grpc-accept-encoding", ",".join(ACCEPTED_ENCODINGS).encode())
-WANTED = frozenset({b"authorization", b"grpc-timeout", b"grpc-encoding", PREFIX_HEADER, HUB_TOKEN_HEADER})
+WANTED = frozenset(
+    {b"authorization", b"grpc-timeout", b"grpc-encoding", PREFIX_HEADER, HUB_TOKEN_HEADER, VERSION_HEADER}
+)
 TIMEOUT_DIGITS = 8
 TIMEOUT_UNITS_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
@@ -25,7 +27,7 @@ def read_metadata(headers: Headers) -> dict[bytes, bytes]:
     return {name: value for name, value in headers if name in WANTED}
 
 
-def make_envelope(metadata: dict[bytes, bytes], request_id: str) -> Envelope:
+def make_envelope(metadata: dict[bytes, bytes], headers: Headers, request_id: str) -> Envelope:
     """What dispatch needs; raises `InvalidRequest` for a wrong timeout."""
     authorization = metadata.get(b"authorization")
     timeout = metadata.get(b"grpc-timeout")
@@ -34,6 +36,8 @@ def make_envelope(metadata: dict[bytes, bytes], request_id: str) -> Envelope:
         request_id=request_id,
         deadline=None if timeout is None else time.monotonic() + parse_timeout(timeout),
         hub_token=metadata.get(HUB_TOKEN_HEADER, b"").decode("latin-1"),
+        version=metadata.get(VERSION_HEADER, b"").decode("latin-1"),
+        headers=headers,
     )
 
 

@@ -11,12 +11,14 @@ from modelyard.server.api.rest.answers import retry_headers, send_body, send_err
 from modelyard.server.api.rest.render import parse_reply, render
 from modelyard.server.api.rest.requests import TIMEOUT_HEADER, read_deadline
 from modelyard.server.api.rest.streams import StreamAnswer
-from modelyard.server.api.v2.call import HUB_TOKEN_HEADER, Envelope, Reply
+from modelyard.server.api.v2.call import HUB_TOKEN_HEADER, VERSION_HEADER, Envelope, Reply
 from modelyard.server.api.v2.dispatch import log_failure
 from modelyard.wire.methods import Method
 from modelyard.wire.status import http_status_of
 
-WANTED = frozenset({b"authorization", b"accept", b"content-encoding", TIMEOUT_HEADER, PREFIX_HEADER, HUB_TOKEN_HEADER})
+WANTED = frozenset(
+    {b"authorization", b"accept", b"content-encoding", TIMEOUT_HEADER, PREFIX_HEADER, HUB_TOKEN_HEADER, VERSION_HEADER}
+)
 
 
 class Visit:
@@ -41,6 +43,8 @@ class Visit:
             request_id=self.request_id,
             deadline=read_deadline(self.headers.get(TIMEOUT_HEADER)),
             hub_token=self.headers.get(HUB_TOKEN_HEADER, b"").decode("latin-1"),
+            version=self.headers.get(VERSION_HEADER, b"").decode("latin-1"),
+            headers=self.scope["headers"],
         )
 
     async def reply(self, method: Method, reply: Reply) -> None:

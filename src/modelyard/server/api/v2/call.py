@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -11,6 +11,8 @@ from modelyard.wire.messages import Message
 from modelyard.wire.methods import Method
 
 HUB_TOKEN_HEADER = b"x-modelyard-hub-token"
+VERSION_HEADER = b"x-modelyard-version"
+Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +26,10 @@ class Envelope:
     """A `time.monotonic()` value; None: the caller waits."""
     hub_token: str = field(default="", repr=False)
     """The `x-modelyard-hub-token` header: a Hugging Face token for the checkpoints of what is uploaded."""
+    version: str = ""
+    """The `x-modelyard-version` header: the version that is asked, where the message names none."""
+    headers: Headers = field(default=(), repr=False)
+    """All headers, as they came."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +50,10 @@ class Call:
     """The (first) request message as it came, where the door got it serialised."""
     hub_token: str = field(default="", repr=False)
     """As in the envelope."""
+    version: str = ""
+    """The `x-modelyard-version` header: the version that is asked, where the message names none."""
+    headers: Headers = field(default=(), repr=False)
+    """All headers, as they came."""
 
 
 @dataclass(frozen=True, slots=True)

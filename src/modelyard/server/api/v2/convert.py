@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from modelyard.server import records
 from modelyard.server.records import JsonObject, VersionState
+from modelyard.server.services.deployments import VersionStanding
+from modelyard.server.services.versions import SERVER_METADATA
 from modelyard.wire.messages import (
     App,
     Key,
@@ -72,7 +74,9 @@ def app_message(app: records.App) -> App:
     )
 
 
-def model_message(model: records.Model, version: records.Version | None = None) -> Model:
+def model_message(
+    model: records.Model, version: records.Version | None = None, standing: VersionStanding | None = None
+) -> Model:
     """A model with the version that it answers with, or that was asked for."""
     return Model(
         id=model.key.model_id,
@@ -85,13 +89,14 @@ def model_message(model: records.Model, version: records.Version | None = None) 
         metadata=struct(model.metadata),
         created_at=moment(model.created_at),
         modified_at=moment(model.modified_at),
-        model_version=version_message(version) if version else None,
+        model_version=version_message(version, standing) if version else None,
     )
 
 
-def version_message(version: records.Version) -> ModelVersion:
-    """A version: what its client said, and what the server knows."""
+def version_message(version: records.Version, standing: VersionStanding | None = None) -> ModelVersion:
+    """A version: what its client said, and what the server knows; our own part of that in `metadata.modelyard`."""
     message = ModelVersion.FromString(version.spec)
+    message.metadata.update({SERVER_METADATA: _describe(version, standing)})
     message.MergeFrom(
         ModelVersion(
             id=version.version_id,
@@ -104,6 +109,19 @@ def version_message(version: records.Version) -> ModelVersion:
         )
     )
     return message
+
+
+def _describe(version: records.Version, standing: VersionStanding | None) -> dict[str, Any]:
+    told: dict[str, Any] = {"number": version.number, "digest": version.manifest_digest}
+    if version.warm_up is not records.WarmUp.NONE:
+        told["warm_up"] = version.warm_up.value
+    if standing is not None:
+        told |= {
+            "traffic": standing.traffic,
+            "replicas": standing.live_replicas,
+            "desired_replicas": standing.desired_replicas,
+        }
+    return told
 
 
 def version_status(version: records.Version) -> Status:

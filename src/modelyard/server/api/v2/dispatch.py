@@ -135,6 +135,8 @@ def _make_call(
         app_id=app_id,
         raw=raw,
         hub_token=envelope.hub_token,
+        version=envelope.version,
+        headers=envelope.headers,
     )
 
 

@@ -6,6 +6,7 @@ from modelyard.server.api.v2.call import Call, Handler
 from modelyard.server.api.v2.convert import model_message
 from modelyard.server.api.v2.requests import app_key_of, model_key_of, read_page, require_some
 from modelyard.server.records import ModelKey
+from modelyard.server.services.deployments import Deployments
 from modelyard.server.services.models import ModelFields, Models
 from modelyard.server.services.patches import read_action, read_struct
 from modelyard.server.services.versions import Versions
@@ -27,9 +28,10 @@ from modelyard.wire.messages import (
 class ModelsV2:
     """Convert, call, convert."""
 
-    def __init__(self, models: Models, versions: Versions) -> None:
+    def __init__(self, models: Models, versions: Versions, deployments: Deployments) -> None:
         self._models = models
         self._versions = versions
+        self._deployments = deployments
 
     def handlers(self) -> dict[str, Handler]:
         """What this noun answers, by method."""
@@ -63,6 +65,7 @@ class ModelsV2:
         return SingleModelResponse(model=model_message(made[0]))
 
     async def patch(self, call: Call, request: PatchModelsRequest) -> MultiModelResponse:
+        """A `model_version.id` asks that this version answers; it does once it is running."""
         require_some(request.models, "models")
         action = read_action(request.action)
         keys = [model_key_of(call, one) for one in request.models]
@@ -70,6 +73,9 @@ class ModelsV2:
             await self._models.patch(key, _fields_of(one), action)
             for key, one in zip(keys, request.models, strict=True)
         ]
+        for key, one in zip(keys, request.models, strict=True):
+            if one.model_version.id:
+                await self._deployments.promote(key, one.model_version.id)
         current = await self._versions.current(keys)
         return MultiModelResponse(models=[model_message(one, current.get(one.key)) for one in patched])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from modelyard.errors import InvalidRequest, NotFound
+from modelyard.errors import InvalidRequest
 from modelyard.server.api.v2.call import Call, Handler, Incoming
 from modelyard.server.api.v2.requests import require_same
 from modelyard.server.services.predict import Predict
@@ -62,7 +62,7 @@ async def _check_all(
     """The stream's messages; each repeats the model, or leaves it out."""
     yield first
     async for one in rest:
-        named = _read_names(call, one.message)
+        named = _read_address(call, one.message)
         if named.model_id and (named.model_id, named.version_id) != (address.model_id, address.version_id):
             raise InvalidRequest(
                 f"a later message of the stream names model {named.model_id!r}, the first {address.model_id!r}",
@@ -72,18 +72,7 @@ async def _check_all(
 
 
 def _read_address(call: Call, request: PostModelOutputsRequest) -> Address:
-    """Which model: by the request's own fields, or by those of its `model`."""
-    deployment = request.runner_selector.deployment.id
-    if deployment:
-        raise NotFound(
-            f"deployment {deployment!r} does not exist: this server deploys every model by itself",
-            hint="leave runner_selector out",
-        )
-    return _read_names(call, request)
-
-
-def _read_names(call: Call, request: PostModelOutputsRequest) -> Address:
-    """The names in one message. Those in its `model` may not contradict its `user_app_id`."""
+    """Which model one message names. What is in its `model` may not contradict its `user_app_id`."""
     model = request.model
     require_same("user_id", call.user_id, "" if model.user_id == "me" else model.user_id)
     require_same("app_id", call.app_id, model.app_id)
@@ -91,5 +80,7 @@ def _read_names(call: Call, request: PostModelOutputsRequest) -> Address:
         user_id=call.user_id,
         app_id=call.app_id or model.app_id,
         model_id=request.model_id or model.id,
-        version_id=request.version_id or model.model_version.id,
+        version_id=request.version_id or model.model_version.id or call.version,
+        deployment_id=request.runner_selector.deployment.id,
+        headers=call.headers,
     )

@@ -184,6 +184,9 @@ class MemoryDeployments:
         rows = self._rows
         return [rows.deployments[one] for one in rows.versions if one in rows.deployments]
 
+    async def list_of(self, key: ModelKey) -> Sequence[Deployment]:
+        return [one for one in await self.list() if one.key == key]
+
     async def put(self, deployment: Deployment) -> None:
         put_deployment(self._rows, deployment)
         self._rows.changes.announce()

@@ -34,6 +34,11 @@ class SqlDeployments:
         async with self._database.read() as connection:
             return [_to_deployment(row) for row in await connection.execute(query)]
 
+    async def list_of(self, key: ModelKey) -> Sequence[Deployment]:
+        query = select(deployments).join_from(deployments, versions).where(_of(key)).order_by(versions.c.position)
+        async with self._database.read() as connection:
+            return [_to_deployment(row) for row in await connection.execute(query)]
+
     async def put(self, deployment: Deployment) -> None:
         async with self._database.write() as connection:
             await put_deployment(connection, deployment)
