@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+from clarifai_grpc.grpc.api import resources_pb2, service_pb2
+from clarifai_grpc.grpc.api.status import status_code_pb2
 
 from beside.endpoint import GRPC, REST
 from beside.environments import BENCHMARKS
 from beside.field import Entry
-from beside.server import BATCH, ECHO, STREAM
+from beside.server import BATCH, ECHO, STREAM, WAITING
 from beside.v2 import ask_grpc, ask_rest
 from support.server import V2, RunningServer, running_server
 from support.uploads import deploy
 
 NAME = "Modelyard"
 MODEL_ID = "echo"
-FOLDERS = {ECHO: "echo", BATCH: "batched", STREAM: "echo"}
+SCALE_TIMEOUT_S = 60
+FOLDERS = {ECHO: "echo", BATCH: "batched", STREAM: "echo", WAITING: "waiting"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,26 @@ class Ours:
         with V2(self.server) as v2:
             for model_id in models:
                 deploy(v2, BENCHMARKS / FOLDERS[mode], model_id)
+
+    def scale(self, model_id: str, replicas: int) -> None:
+        """So many replicas, all of them answering."""
+        deployment = resources_pb2.Deployment(
+            id=f"main~{model_id}",
+            autoscale_config=resources_pb2.AutoscaleConfig(min_replicas=replicas, max_replicas=replicas),
+        )
+        ids = resources_pb2.UserAppIDSet(user_id=self.server.user_id)
+        patch = service_pb2.PatchDeploymentsRequest(user_app_id=ids, deployments=[deployment], action="merge")
+        get = service_pb2.GetDeploymentRequest(user_app_id=ids, deployment_id=deployment.id)
+        with V2(self.server) as v2:
+            answer: Any = v2.call("PatchDeployments", patch)
+            assert answer.status.code == status_code_pb2.SUCCESS, answer.status
+            end = time.monotonic() + SCALE_TIMEOUT_S
+            while time.monotonic() < end:
+                answer = v2.call("GetDeployment", get)
+                if answer.deployment.deployment_metrics.live_replicas == replicas:
+                    return
+                time.sleep(0.1)
+        raise AssertionError(f"{model_id} has no {replicas} replicas after {SCALE_TIMEOUT_S} s: {answer}")
 
 
 @contextmanager

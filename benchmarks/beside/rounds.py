@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from beside import asking, h2load
+from beside import asking, h2load, process
 from beside.field import Entry, Field
 from beside.h2load import Load, Outcome
 from beside.payload import Payload
 
 WARM_UP_S = 0.25
+SETTLE_S, SETTLE_TIMEOUT_S = 0.1, 4.0
+IDLE_SHARE = 0.2
+"""Of the core: below, a server is idle. The clock of processes ticks every 10 ms."""
 WRONG_SHARE = 0.02
 """Answers whose mean size differs by more than this from the checked one are not all right."""
 
@@ -62,11 +66,23 @@ def _measure_once(case: Case, size_bytes: int, contestants: Field) -> dict[str, 
     endpoint = case.entry.ask(case.payload)
     warm = Load(connections=case.load.connections, streams=case.load.streams, seconds=WARM_UP_S)
     h2load.run(endpoint, case.entry.port, warm)
+    settle(case.entry.pid)
     before = contestants.sum_other_cpu_s(case.entry.server)
     outcome = h2load.run(endpoint, case.entry.port, case.load)
     others_s = contestants.sum_other_cpu_s(case.entry.server) - before
+    settle(case.entry.pid)
     values = evaluate(outcome, size_bytes=size_bytes, items=case.items)
     return values | {"other_contestants": others_s / outcome.seconds}
+
+
+def settle(pid: int) -> None:
+    """Wait until the server is done with requests whose client has gone: some servers finish what nobody reads."""
+    end = time.monotonic() + SETTLE_TIMEOUT_S
+    while time.monotonic() < end:
+        before = process.sum_cpu_s([pid])
+        time.sleep(SETTLE_S)
+        if process.sum_cpu_s([pid]) - before <= IDLE_SHARE * SETTLE_S:
+            return
 
 
 def evaluate(outcome: Outcome, *, size_bytes: int, items: int = 1) -> dict[str, float]:

@@ -180,4 +180,5 @@ ALL = (
     Scenario(name="batching", title="Dynamic batching: a model of 5 ms and 0.1 ms for each input", run=_batching),
     Scenario(name="sizes", title="How cost grows with the size of an image, 8 clients", run=_sizes),
     Scenario(name="models", title="How cost grows with the number of models, 16 clients over REST", run=growth.models),
+    Scenario(name="replicas", title="How throughput grows with replicas, 64 clients over gRPC", run=growth.replicas),
 )

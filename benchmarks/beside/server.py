@@ -12,7 +12,7 @@ from beside import environments
 from beside.endpoint import Endpoint
 from beside.payload import Payload
 
-ECHO, BATCH, STREAM = "echo", "batch", "stream"
+ECHO, BATCH, STREAM, WAITING = "echo", "batch", "stream", "waiting"
 HIDDEN = ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
 
 

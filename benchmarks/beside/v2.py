@@ -8,10 +8,10 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 
 from beside.endpoint import Endpoint, make_grpc, make_rest
 from beside.payload import Payload
-from beside.server import BATCH, ECHO, STREAM
+from beside.server import BATCH, ECHO, STREAM, WAITING
 
 UNARY = "/clarifai.api.V2/PostModelOutputs"
-METHODS = {ECHO: UNARY, BATCH: UNARY, STREAM: "/clarifai.api.V2/GenerateModelOutputs"}
+METHODS = {ECHO: UNARY, BATCH: UNARY, WAITING: UNARY, STREAM: "/clarifai.api.V2/GenerateModelOutputs"}
 
 
 def make_message(model_id: str, payload: Payload, *, user_id: str = "local") -> bytes:
