@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from modelyard.sdk.request import current_request
 from modelyard.sdk.runner import ModelRunner
 
-__all__ = ["ModelRunner", "__version__"]
+__all__ = ["ModelRunner", "__version__", "current_request"]
 __version__ = "0.1.0"

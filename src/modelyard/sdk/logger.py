@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from modelyard.sdk.request import current_request
+
 if TYPE_CHECKING:
     _StreamHandler = logging.StreamHandler[TextIO]
 else:  # not a generic class at run time before Python 3.11
@@ -18,6 +20,12 @@ _FORMAT = "%(levelname)s %(name)s: %(message)s"
 
 class _StandardError(_StreamHandler):
     """Writes to whatever standard error is when a line is written; one on a logger is enough."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, with the id of the request that it belongs to."""
+        line = super().format(record)
+        request_id = current_request().id
+        return f"{line} request_id={request_id}" if request_id else line
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr

@@ -9,8 +9,8 @@ _SUCCESS: int = StatusCode.SUCCESS
 _NEXT_STEP = "return a MultiOutputResponse with one Output for each input of the request"
 
 
-def encode_answer(answer: object, method: str) -> bytes:
-    """Serialise an answer of the author's.
+def encode_answer(answer: object, method: str, request_id: str = "") -> bytes:
+    """Serialise an answer of the author's, with the id of its request.
 
     Outputs without a status succeeded. An answer without one gets it from its outputs: all succeeded, some, or none.
 
@@ -19,6 +19,8 @@ def encode_answer(answer: object, method: str) -> bytes:
     """
     checked = check_answer(answer, method)
     _fill_statuses(checked)
+    if request_id and not checked.status.req_id:
+        checked.status.req_id = request_id
     payload: bytes = checked.SerializeToString()
     return payload
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from modelyard.errors import (
     NotImplementedByModel,
     PredictionFailed,
 )
+from modelyard.sdk.request import CurrentRequest, working_on
 from modelyard.wire.frames import LAST, Kind
 from modelyard.wire.messages import DecodeError, MultiOutputResponse, PostModelOutputsRequest
 from modelyard.wire.worker_errors import encode_error, is_believed
@@ -71,10 +72,12 @@ class Invoker:
             return False
         return True
 
-    def call_predict(self, request: PostModelOutputsRequest) -> object:
-        """What the author's predict returns. Raises what it raises, and NotImplementedByModel."""
+    def call_predict(self, request: PostModelOutputsRequest, tasks: Sequence[Task]) -> object:
+        """What the author's predict returns for the request of these. Raises what it raises, and
+        NotImplementedByModel."""
         self._check_implemented("predict")
-        return finish_coroutine(self._model.front.predict(request))
+        with working_on(CurrentRequest(tasks)):
+            return finish_coroutine(self._model.front.predict(request))
 
     def send_answer(self, task: Task, payload: bytes) -> None:
         """Send the one answer of a `predict`, if its caller is still there."""
@@ -92,21 +95,23 @@ class Invoker:
         told = self._tell(task.method, error)
         self._outbox.send(Kind.ERROR, task.request_id, encode_error(told))
         if isinstance(told, PredictionFailed):
-            say(f"{task.method} failed: {told.message}\n{told.details}".rstrip())
+            of = f" request_id={task.wire_id}" if task.wire_id else ""
+            say(f"{task.method} failed{of}: {told.message}\n{told.details}".rstrip())
 
     def _answer(self, task: Task) -> None:
         if not self.is_awaited(task):
             return
         if task.method == "predict":
-            self.send_answer(task, self._predict(parse_request(task.take_first())))
-        else:
+            self.send_answer(task, self._predict(task, parse_request(task.take_first())))
+            return
+        with working_on(CurrentRequest((task,))):
             self._send_all(task, self._generate(task) if task.method == "generate" else self._stream(task))
 
-    def _predict(self, request: PostModelOutputsRequest) -> bytes:
+    def _predict(self, task: Task, request: PostModelOutputsRequest) -> bytes:
         if asks_for_signatures(request):
             return encode_signatures(self._model.front.signatures)
-        answer = self.call_predict(request)
-        payload = encode_answer(answer, "predict")
+        answer = self.call_predict(request, (task,))
+        payload = encode_answer(answer, "predict", task.wire_id)
         self._check_count(request, answer)
         return payload
 
@@ -123,7 +128,7 @@ class Invoker:
         iterator = _iterate(answers, task.method)
         try:
             for answer in iterator:
-                payload = encode_answer(answer, task.method)
+                payload = encode_answer(answer, task.method, task.wire_id)
                 task.wait_credit(len(payload))
                 self._outbox.send(Kind.ITEM, task.request_id, payload)
         finally:

@@ -23,6 +23,7 @@ from modelyard.wire.messages import (
     Status,
     StatusCode,
 )
+from modelyard.wire.notes import TAG as NOTE_TAG
 from modelyard.worker.answers import fill_status, sum_up
 
 _INPUTS_TAG = PostModelOutputsRequest.DESCRIPTOR.fields_by_name["inputs"].number << 3 | 2
@@ -57,6 +58,8 @@ def open_parcel(payload: bytes) -> Parcel | None:
     inputs: list[memoryview] = []
     try:
         for tag, start, end in _list_fields(payload):
+            if tag == NOTE_TAG:
+                continue
             fields = inputs if tag == _INPUTS_TAG else params
             fields.append(view[start:end])
         if not inputs or _names_method(payload, inputs[0]):
@@ -73,7 +76,7 @@ def merge(parcels: Sequence[Parcel]) -> PostModelOutputsRequest:
     return PostModelOutputsRequest.FromString(b"".join(pieces))
 
 
-def split(answer: MultiOutputResponse, counts: Sequence[int]) -> Iterator[bytes]:
+def split(answer: MultiOutputResponse, counts: Sequence[int], request_ids: Sequence[str] = ()) -> Iterator[bytes]:
     """The serialised answers for requests with so many inputs each, in their order, with the statuses that each would
     have got alone.
 
@@ -84,11 +87,13 @@ def split(answer: MultiOutputResponse, counts: Sequence[int]) -> Iterator[bytes]
     given = answer.status
     kept = given if given.code and given.code not in _OF_ALL else None
     outputs = iter(answer.outputs)
-    for count in counts:
+    for count, request_id in zip(counts, request_ids or [""] * len(counts), strict=True):
         own = [next(outputs) for _ in range(count)]
         for output in own:
             fill_status(output)
         head = MultiOutputResponse(status=kept or _sum_up(own))
+        if request_id:
+            head.status.req_id = request_id
         yield b"".join((head.SerializeToString(), *_encode(own)))
 
 

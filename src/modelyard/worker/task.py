@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from modelyard.errors import Cancelled, DeadlineExceeded
 from modelyard.wire.frames import EMPTY, GENERATE, LAST, STREAM, WINDOW, cost_of
+from modelyard.wire.notes import NO_NOTE, read_note
 
 
 class Task:
@@ -26,6 +27,7 @@ class Task:
         "deadline",
         "is_cancelled",
         "method",
+        "note",
         "request_id",
     )
 
@@ -42,6 +44,7 @@ class Task:
         self.request_id = request_id
         self.deadline = None if time_left_s is None else time.monotonic() + time_left_s
         """When its caller gives up, `time.monotonic()`; None: it waits."""
+        self.note = NO_NOTE if flags & EMPTY else read_note(payload)
         self.method = "stream" if flags & STREAM else "generate" if flags & GENERATE else "predict"
         self.is_cancelled = False
         self._grant = grant
@@ -53,6 +56,16 @@ class Task:
         self._changed: threading.Condition | None = None if self.method == "predict" else threading.Condition()
         if not flags & EMPTY:
             self._messages.append(payload)
+
+    @property
+    def wire_id(self) -> str:
+        """The id that the caller sees."""
+        return self.note.request_id
+
+    @property
+    def traceparent(self) -> str:
+        """W3C trace context."""
+        return self.note.traceparent
 
     def take_first(self) -> bytes:
         """The one message of a `predict` or `generate`; not kept, so that it can be freed."""
@@ -80,6 +93,8 @@ class Task:
             if not self._messages:
                 return None
             payload = self._messages.popleft()
+        if not self.note.request_id:  # of a stream it is in front of the first message
+            self.note = read_note(payload)
         self._consumed += cost_of(len(payload))
         if self._consumed >= WINDOW // 2 and not self._is_input_over:
             self._grant(self.request_id, self._consumed)

@@ -13,7 +13,7 @@ The answer is taken apart and sent in a thread of ours: the author's thread is a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 
 from modelyard.errors import InvalidModelOutput, ModelyardError, NotImplementedByModel
@@ -21,7 +21,7 @@ from modelyard.wire.messages import MultiOutputResponse, StatusCode
 from modelyard.worker.answers import check_answer, encode_answer
 from modelyard.worker.batching import Batch
 from modelyard.worker.invoke import Invoker, parse_request
-from modelyard.worker.merging import Parcel, check_count, merge, split
+from modelyard.worker.merging import check_count, merge, split
 from modelyard.worker.output import say
 from modelyard.worker.task import Task
 
@@ -69,7 +69,7 @@ class Together:
     def send_next(self) -> None:
         """Send the answers of one call, waiting for it. One that may not travel is its caller's trouble alone."""
         group, answer, finish = self._answered.get()
-        payloads = _take_apart(answer, [member.parcel for member in group if member.parcel])
+        payloads = _take_apart(answer, group)
         with self._invoker.gathering():
             for member, payload in zip(group, payloads, strict=True):
                 self._send(member.task, payload)
@@ -101,7 +101,7 @@ class Together:
         parcels = [member.parcel for member in group if member.parcel]
         is_alone = len(group) == 1
         request = parse_request(group[0].task.see_first()) if is_alone else merge(parcels)
-        answer = check_answer(self._invoker.call_predict(request), "predict")
+        answer = check_answer(self._invoker.call_predict(request, [member.task for member in group]), "predict")
         if not _is_failure(answer):
             check_count(answer, [len(parcel.inputs) for parcel in parcels])
         elif not is_alone:
@@ -119,10 +119,10 @@ class Together:
         return group[middle:], group[:middle]
 
 
-def _take_apart(answer: MultiOutputResponse, parcels: Sequence[Parcel]) -> Iterable[bytes]:
-    if len(parcels) == 1:
-        return [encode_answer(answer, "predict")]
-    return split(answer, [len(parcel.inputs) for parcel in parcels])
+def _take_apart(answer: MultiOutputResponse, group: Batch) -> Iterable[bytes]:
+    if len(group) == 1:
+        return [encode_answer(answer, "predict", group[0].task.wire_id)]
+    return split(answer, [member.size for member in group], [member.task.wire_id for member in group])
 
 
 def _is_failure(answer: MultiOutputResponse) -> bool:

@@ -73,14 +73,16 @@ class Predict:
         *,
         caller: str = "",
         deadline: float | None,
+        note: bytes = b"",
     ) -> bytes:
-        """One request, one serialised `MultiOutputResponse`. `caller` is the id of the token: see `Router.call`.
+        """One request, one serialised `MultiOutputResponse`. `caller` is the id of the token: see `Router.call`;
+        `note` what the worker is told beside it: `wire/notes.py`.
 
         Raises what `Targets.resolve` and `Router.call` raise, and InvalidRequest or InvalidInput for its inputs.
         """
         _check_inputs(request)
         target = await self._reach(address, caller, deadline)
-        payload = await self._prepare(target, address, request, raw)
+        payload = await self._prepare(target, address, request, raw, note)
         await self._hold(target, caller, deadline)
         return await self._router.call(target.version_id, payload, caller=caller, deadline=deadline)
 
@@ -92,11 +94,12 @@ class Predict:
         *,
         caller: str = "",
         deadline: float | None,
+        note: bytes = b"",
     ) -> AsyncGenerator[bytes, None]:
         """One request, answers as the author yields them. Raises as `predict` does; what was yielded has been sent."""
         _check_inputs(request)
         target = await self._reach(address, caller, deadline)
-        payload = await self._prepare(target, address, request, raw)
+        payload = await self._prepare(target, address, request, raw, note)
         await self._hold(target, caller, deadline)
         opened = self._router.open(target.version_id, "generate", payload, caller=caller, deadline=deadline)
         async with opened as exchange:
@@ -104,7 +107,13 @@ class Predict:
                 yield answer
 
     async def stream(
-        self, address: Address, requests: AsyncIterator[RequestMessage], *, caller: str = "", deadline: float | None
+        self,
+        address: Address,
+        requests: AsyncIterator[RequestMessage],
+        *,
+        caller: str = "",
+        deadline: float | None,
+        note: bytes = b"",
     ) -> AsyncGenerator[bytes, None]:
         """Requests in, answers out, at the same time.
 
@@ -117,7 +126,7 @@ class Predict:
         except ModelBusy as error:
             raise StreamsBusy(error.message, hint=error.hint, retry_after_s=error.retry_after_s) from None
         async with self._router.open(target.version_id, "stream", None, caller=caller, deadline=deadline) as exchange:
-            feeder = asyncio.create_task(self._feed(exchange, target, address, requests))
+            feeder = asyncio.create_task(self._feed(exchange, target, address, requests, note))
             try:
                 async for answer in exchange:
                     yield answer
@@ -138,12 +147,19 @@ class Predict:
             await waiter.wait(timeout_s=max(0.0, min(LOOK_AGAIN_S, left_s)))
 
     async def _feed(
-        self, exchange: Exchange, target: Target, address: Address, requests: AsyncIterator[RequestMessage]
+        self,
+        exchange: Exchange,
+        target: Target,
+        address: Address,
+        requests: AsyncIterator[RequestMessage],
+        note: bytes,
     ) -> None:
-        """Send the caller's messages on; a wrong one ends the exchange with what is wrong."""
+        """Send the caller's messages on, the note in front of the first; a wrong one ends the exchange with what is
+        wrong."""
         try:
             async for one in requests:
-                await exchange.send(await self._prepare(target, address, one.message, one.raw))
+                await exchange.send(await self._prepare(target, address, one.message, one.raw, note))
+                note = b""
             exchange.end()
         except ModelyardError as error:
             exchange.cancel(error)
@@ -152,15 +168,15 @@ class Predict:
             exchange.cancel(InternalError("a fault of the server while it read the stream"))
 
     async def _prepare(
-        self, target: Target, address: Address, request: PostModelOutputsRequest, raw: bytes | None
+        self, target: Target, address: Address, request: PostModelOutputsRequest, raw: bytes | None, note: bytes
     ) -> bytes:
-        """The bytes for the worker: the version's defaults, then the caller's request."""
+        """The bytes for the worker: the note, the version's defaults, then the caller's request."""
         _check_inputs(request)
         if await fetch_inputs(request, self._fetcher, tenant=address.user_id):
             raw = None
         if request.model.model_version.output_info.data.concepts:
-            return _merge(target, request)
-        return target.prefix + (request.SerializeToString() if raw is None else raw)
+            return note + _merge(target, request)
+        return note + target.prefix + (request.SerializeToString() if raw is None else raw)
 
     async def _reach(self, address: Address, caller: str, deadline: float | None) -> Target:
         """The version to ask, once it has a replica. Where the traffic moves while a request waits, it goes along."""

@@ -10,6 +10,7 @@ from modelyard.server.api.v2.requests import require_same
 from modelyard.server.services.predict import Predict
 from modelyard.server.services.targets import Address
 from modelyard.wire.messages import PostModelOutputsRequest
+from modelyard.wire.notes import encode_note
 
 
 class OutputsV2:
@@ -30,20 +31,38 @@ class OutputsV2:
         """One answer."""
         address = _read_address(call, request)
         return await self._predict.predict(
-            address, request, call.raw, caller=_name_caller(call), deadline=call.deadline
+            address,
+            request,
+            call.raw,
+            caller=_name_caller(call),
+            deadline=call.deadline,
+            note=encode_note(call.request_id),
         )
 
     def generate(self, call: Call, request: PostModelOutputsRequest) -> AsyncGenerator[bytes, None]:
         """Answers as they come."""
         address = _read_address(call, request)
-        return self._predict.generate(address, request, call.raw, caller=_name_caller(call), deadline=call.deadline)
+        return self._predict.generate(
+            address,
+            request,
+            call.raw,
+            caller=_name_caller(call),
+            deadline=call.deadline,
+            note=encode_note(call.request_id),
+        )
 
     async def stream(self, call: Call, requests: AsyncIterator[Incoming]) -> AsyncGenerator[bytes, None]:
         """Answers as they come to requests as they come; the first names the model."""
         first = await anext(requests)
         address = _read_address(call, first.message)
         checked = _check_all(address, call, first, requests)
-        answers = self._predict.stream(address, checked, caller=_name_caller(call), deadline=call.deadline)
+        answers = self._predict.stream(
+            address,
+            checked,
+            caller=_name_caller(call),
+            deadline=call.deadline,
+            note=encode_note(call.request_id),
+        )
         try:
             async for answer in answers:
                 yield answer

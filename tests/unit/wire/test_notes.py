@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelyard.wire.messages import PostModelOutputsRequest
+from modelyard.wire.notes import NO_NOTE, Note, encode_note, read_note
+
+IDS = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=300)
+
+
+@given(IDS, st.one_of(st.just(""), IDS), st.text(max_size=50))
+def test_note_is_read_from_the_front_and_the_message_stays_what_it_was(
+    request_id: str, traceparent: str, model_id: str
+) -> None:
+    payload = encode_note(request_id, traceparent) + PostModelOutputsRequest(model_id=model_id).SerializeToString()
+    assert read_note(payload) == Note(request_id, traceparent)
+    assert PostModelOutputsRequest.FromString(payload).model_id == model_id
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_have_a_note_or_none(payload: bytes) -> None:
+    read_note(payload)
+
+
+@pytest.mark.parametrize("payload", [b"", PostModelOutputsRequest(model_id="m").SerializeToString()])
+def test_payload_without_a_note_has_none(payload: bytes) -> None:
+    assert read_note(payload) == NO_NOTE
+
+
+def test_what_a_caller_sends_behind_the_gateways_note_is_not_believed() -> None:
+    assert read_note(encode_note("ours") + encode_note("theirs")).request_id == "ours"
+
+
+def test_note_that_is_far_too_long_is_left_out() -> None:
+    assert encode_note("x" * (1 << 14)) == b""
