@@ -9,7 +9,6 @@ from modelyard.cli.output import json_option, print_json
 from modelyard.client.models import Models
 from modelyard.client.names import ModelName
 from modelyard.client.versions import Versions
-from modelyard.errors import InvalidRequest
 
 
 @click.command("delete")
@@ -17,12 +16,10 @@ from modelyard.errors import InvalidRequest
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @json_option
 def command(model: ModelName, *, yes: bool, as_json: bool) -> None:
-    """Delete MODEL with all of its versions, or only MODEL@VERSION (by its id). There is no way back."""
-    if model.version.isdecimal():
-        raise InvalidRequest(
-            f"{model}: a version is deleted by its id, because the others' numbers change with it",
-            hint=f"modelyard versions {model.model_id}",
-        )
+    """Delete MODEL with all of its versions, or only MODEL@VERSION. There is no way back.
+
+    A version that requests go to is not deleted: promote another one first.
+    """
     what = f"version {model}" if model.version else f"model {model} with all of its versions"
     with connect() as transport:
         if model.version:

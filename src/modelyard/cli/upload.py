@@ -23,6 +23,7 @@ from modelyard.client.upload import Observer, upload_folder
 @click.option(
     "--send-checkpoints", is_flag=True, help="Fetch the checkpoint here and send it, whatever its `when` says."
 )
+@click.option("--notes", default="", help="What this version is about; `modelyard versions` shows it.")
 @click.option("--no-wait", is_flag=True, help="Return when the upload is accepted, before it is built.")
 @click.option("--quiet", "-q", is_flag=True, help="Leave out the build log.")
 @json_option
@@ -32,6 +33,7 @@ def command(
     app_id: str,
     user_id: str,
     *,
+    notes: str,
     send_checkpoints: bool,
     no_wait: bool,
     quiet: bool,
@@ -40,6 +42,8 @@ def command(
     """Upload a model folder as a new version, and wait until it serves.
 
     The folder is checked first; nothing is sent where it cannot be built. The model is created where it does not exist.
+    The version before serves until the new one has loaded and answered; where that fails, it serves on. The git commit
+    of DIR is kept with the version.
     """
     began = time.monotonic()
     asked = ModelName(model_id=model_id, app_id=app_id, user_id=user_id)
@@ -51,6 +55,7 @@ def command(
             observer=observer,
             is_waiting=not no_wait,
             sends_checkpoints=send_checkpoints,
+            notes=notes,
         )
     if as_json:
         print_json({"model": str(name), "version_id": name.version, "version": as_dict(version) if version else None})

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 
 from modelyard.client.auth import Context, find_context
+from modelyard.client.deployments import Deployments
 from modelyard.client.inputs import make_text_input
 from modelyard.client.logs import Logs
 from modelyard.client.models import Models
@@ -40,6 +41,7 @@ class Client:
         self.transport = Transport(context or find_context())
         self.models = Models(self.transport)
         self.versions = Versions(self.transport)
+        self.deployments = Deployments(self.transport)
         self.logs = Logs(self.transport)
         self.tokens = Tokens(self.transport)
         self._predict = Predict(self.transport)

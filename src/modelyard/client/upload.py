@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from modelyard.client.delta import HUB_HEADER, Delivery, deliver, is_spoken
+from modelyard.client.git import read_commit
 from modelyard.client.models import Models
 from modelyard.client.names import DEFAULT_APP, ModelName
 from modelyard.client.rest import Rest
@@ -69,6 +70,7 @@ def upload_folder(
     observer: Observer,
     is_waiting: bool = True,
     sends_checkpoints: bool = False,
+    notes: str = "",
 ) -> tuple[ModelName, ModelVersion | None]:
     """Upload a folder as a new version of its model, which is created where it does not exist.
 
@@ -79,6 +81,7 @@ def upload_folder(
         observer: Told of warnings, progress and the build log.
         is_waiting: Wait for the build.
         sends_checkpoints: Fetch the checkpoint here and send it, whatever its `when` says.
+        notes: What to say of the version, for people.
 
     Returns:
         The model's name with the new version's id, and the version once it serves (None if not waited for).
@@ -94,7 +97,7 @@ def upload_folder(
     name = choose_name(checked, asked)
     Models(transport).ensure(name, checked.config.model.model_type_id)
     sending = prepare_weights(folder, checked.config, observer.on_line, observer.on_download, is_sent=sends_checkpoints)
-    version_id = _deliver(transport, name, folder, _describe(checked, sending), sending, observer)
+    version_id = _deliver(transport, name, folder, _describe(folder, checked, sending, notes), sending, observer)
     name = replace(name, version=version_id)
     return name, Versions(transport).wait_built(name, observer.on_line) if is_waiting else None
 
@@ -124,11 +127,15 @@ def _deliver(
         return _send(transport, name, archive, spec, observer, sending.hub_token)
 
 
-def _describe(checked: CheckedFolder, sending: Sending) -> ModelVersion:
-    """What the client says of the version; of weights that it sends, which commit they are of."""
+def _describe(folder: Path, checked: CheckedFolder, sending: Sending, notes: str) -> ModelVersion:
+    """What the client says of the version: of weights that it sends which commit they are of, and so of its code."""
     spec = make_version_message(checked.config)
+    spec.description = notes
     if sending.checkpoint:
         spec.metadata.update({"checkpoints": describe_source(sending.checkpoint)})
+    commit = read_commit(folder)
+    if commit is not None:
+        spec.metadata.update({"git_registry": asdict(commit)})
     return spec
 
 

@@ -20,6 +20,9 @@ from modelyard.wire.messages import (
 )
 
 POLL_S = 0.2
+MAX_NUMBER_DIGITS = 9
+COMMIT_KEYS = ("commit", "git_commit", "commit_hash")
+SHOWN_DIGITS = 11
 PATIENCE_S = 60.0
 """How long a server may be away while it builds: it is being restarted."""
 UNDER_WAY = (StatusCode.MODEL_BUILDING, StatusCode.MODEL_UPLOADING)
@@ -47,14 +50,18 @@ class Versions:
         return self._transport.call("GetModelVersion", request).model_version
 
     def resolve(self, name: ModelName) -> str:
-        """The id of the version that a name asks for: versions are numbered 1, 2, 3, ... from the oldest."""
-        if not name.version.isdecimal() or len(name.version) > 9:
+        """The id of the version that a name asks for, such as `3`. Numbers stay when others are deleted; a server that
+        does not say them has its versions counted from the oldest. What is not a number is the server's to find."""
+        digits = name.version
+        if not digits.isdecimal() or len(digits) > MAX_NUMBER_DIGITS:
             return name.version
         found = list(self.list(name))[::-1]
-        number = int(name.version)
-        if not 1 <= number <= len(found):
-            raise VersionNotFound(f"{name} does not exist: the model has {len(found)} versions")
-        return str(found[number - 1].id)
+        numbers = [read_number(one) or position for position, one in enumerate(found, 1)]
+        if int(digits) not in numbers:
+            count = f"{len(found)} version{'' if len(found) == 1 else 's'}"
+            newest = f", the newest is {numbers[-1]}" if numbers else ""
+            raise VersionNotFound(f"{name} does not exist: the model has {count}{newest}")
+        return str(found[numbers.index(int(digits))].id)
 
     def delete(self, name: ModelName | str) -> None:
         """Delete the version that the name asks for."""
@@ -91,3 +98,20 @@ class Versions:
             if version.status.code not in UNDER_WAY:
                 raise BuildFailed(version.status.description, details=version.status.details)
             time.sleep(POLL_S)
+
+
+def read_number(version: ModelVersion) -> int:
+    """The number that the server gave it; 0 where it does not say."""
+    ours = version.metadata.fields["modelyard"].struct_value if "modelyard" in version.metadata.fields else None
+    return int(ours.fields["number"].number_value) if ours is not None and "number" in ours.fields else 0
+
+
+def read_commit_of(version: ModelVersion) -> str:
+    """The git commit that it was uploaded from, with a `+` where files were not committed; empty where nobody said.
+    Published clients say it under the same key."""
+    if "git_registry" not in version.metadata.fields:
+        return ""
+    told = version.metadata.fields["git_registry"].struct_value.fields
+    commit = next((told[key].string_value for key in COMMIT_KEYS if key in told), "")
+    is_dirty = "is_clean" in told and not told["is_clean"].bool_value
+    return f"{commit[:SHOWN_DIGITS]}+" if commit and is_dirty else commit

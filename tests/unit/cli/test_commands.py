@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.errors import InvalidRequest, ModelNotFound
+from modelyard.errors import ModelNotFound
 from modelyard.wire.messages import (
     BaseResponse,
     MultiKeyResponse,
@@ -106,9 +106,9 @@ def test_delete_of_a_version_leaves_the_model(digits: Any, run: Any) -> None:
     assert digits.asked_of("DeleteModels") == []
 
 
-def test_delete_by_a_number_is_refused_because_numbers_move(digits: Any, run: Any) -> None:
-    assert isinstance(run("delete", "digits@1", "--yes").exception, InvalidRequest)
-    assert digits.asked == []
+def test_delete_takes_a_number_too(digits: Any, run: Any) -> None:
+    assert run("delete", "digits@2", "--yes").exit_code == 0
+    assert digits.asked_of("DeleteModelVersion")[0].version_id == "new"
 
 
 def test_delete_of_what_is_not_there_does_not_ask(answers: Any, run: Any) -> None:

@@ -85,7 +85,7 @@ async def test_replicas_that_cannot_be_are_refused(house: House, own: Endpoint, 
 
 async def test_a_rollback_goes_to_the_newest_version_before_that_can_serve(house: House, own: Endpoint) -> None:
     assert (await house.deployments.find_before(make_key())).version_id == "a2"
-    back = await house.deployments.promote(make_key(), "2")
+    back = await house.deployments.promote(make_key(), "previous")
     await house.store.endpoints.change("ada", own.deployment_id, lambda one: shift(one, back.wanted, house.clock()))
     assert (await house.deployments.find_before(make_key())).version_id == "a1"
 

@@ -28,6 +28,8 @@ from modelyard.server.services.fields import check_id, check_metadata, check_tex
 from modelyard.server.services.versions import Versions
 from modelyard.server.store.base import Store
 
+PREVIOUS = "previous"
+"""Instead of a version: the newest one before the version that serves, which can serve."""
 MAX_WEIGHT = 1_000_000
 MAX_RULES = 32
 MAX_REPLICAS = 64
@@ -249,8 +251,9 @@ class Deployments:
         return tuple(made)
 
     async def _find_ready(self, key: ModelKey, version: str) -> Version:
-        """The version, by id or number, if it can serve. Its last failure, which is over, is forgotten."""
-        found = await self._versions.get(key, version)
+        """The version, by id, by number or as `previous`, if it can serve. Its last failure, which is over, is
+        forgotten."""
+        found = await (self.find_before(key) if version == PREVIOUS else self._versions.get(key, version))
         if found.state is not VersionState.READY:
             raise ModelNotDeployed(
                 f"version {found.number} of model {key} cannot serve: {found.state_message or found.state.value}",

@@ -3,7 +3,7 @@
 | V2 field                                        | what it is here                                                  |
 |-------------------------------------------------|------------------------------------------------------------------|
 | `worker.model.model_version.id`                 | the version that most requests go to; read only in a patch       |
-| `desired_worker.model.model_version.id`         | where all requests shall go                                      |
+| `desired_worker.model.model_version.id`         | where all requests shall go: an id, a number, or `previous`      |
 | `autoscale_config.min_replicas max_replicas`    | replicas of each version                                         |
 | `autoscale_config.scale_to_zero_delay_seconds`  | how long without a request before the last one stops             |
 | `deploy_latest_version`                         | does a new version take over once it is ready                    |
