@@ -44,9 +44,9 @@ class Field:
     restless: frozenset[str] = frozenset()
     """Who works while nobody asks."""
 
-    def sum_other_cpu_s(self, server: str) -> float:
-        """What all but one have used of the core so far."""
-        return process.sum_cpu_s(pid for name, pid in self.pids.items() if name != server)
+    def sum_cpu_s(self, *, without: str = "") -> float:
+        """What all, or all but one, have used of the core so far."""
+        return process.sum_cpu_s(pid for name, pid in self.pids.items() if name != without)
 
     @contextmanager
     def turn_of(self, server: str) -> Iterator[None]:

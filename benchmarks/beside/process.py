@@ -70,6 +70,12 @@ def sum_cpu_s(roots: Iterable[int]) -> float:
     return total
 
 
+def sum_busy_s() -> float:
+    """Seconds that all cores together were not idle, whoever used them."""
+    fields = [int(one) for one in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / TICKS_PER_S  # idle, and waiting for a disk
+
+
 def sum_memory_mb(root: int) -> float:
     """Resident memory of a tree in MB; a page that several processes share is counted once (PSS)."""
     total = 0

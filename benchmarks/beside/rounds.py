@@ -17,6 +17,8 @@ WARM_UP_S = 0.25
 SETTLE_S, SETTLE_TIMEOUT_S = 0.1, 4.0
 IDLE_SHARE = 0.2
 """Of the core: below, a server is idle. The clock of processes ticks every 10 ms."""
+OUTSIDE_LIMIT, TRIES = 0.15, 3
+"""Of a core: what neither servers nor load used. More of it, and the measurement is made again."""
 WRONG_SHARE = 0.02
 """Answers whose mean size differs by more than this from the checked one are not all right."""
 
@@ -63,16 +65,27 @@ def _find_size(case: Case, contestants: Field) -> int:
 
 
 def _measure_once(case: Case, size_bytes: int, contestants: Field) -> dict[str, float]:
+    """One measurement; again, a few times, where processes of strangers took their part of the two cores."""
+    tries = [_try_once(case, size_bytes, contestants)]
+    while tries[-1]["outside"] > OUTSIDE_LIMIT and len(tries) < TRIES:
+        tries.append(_try_once(case, size_bytes, contestants))
+    return min(tries, key=lambda one: one["outside"])
+
+
+def _try_once(case: Case, size_bytes: int, contestants: Field) -> dict[str, float]:
     endpoint = case.entry.ask(case.payload)
     warm = Load(connections=case.load.connections, streams=case.load.streams, seconds=WARM_UP_S)
     h2load.run(endpoint, case.entry.port, warm)
     settle(case.entry.pid)
-    before = contestants.sum_other_cpu_s(case.entry.server)
+    busy, all_s = process.sum_busy_s(), contestants.sum_cpu_s()
+    others_s = contestants.sum_cpu_s(without=case.entry.server)
     outcome = h2load.run(endpoint, case.entry.port, case.load)
-    others_s = contestants.sum_other_cpu_s(case.entry.server) - before
+    busy, all_s = process.sum_busy_s() - busy, contestants.sum_cpu_s() - all_s
+    others_s = contestants.sum_cpu_s(without=case.entry.server) - others_s
     settle(case.entry.pid)
     values = evaluate(outcome, size_bytes=size_bytes, items=case.items)
-    return values | {"other_contestants": others_s / outcome.seconds}
+    outside_s = max(0.0, busy - all_s - outcome.cpu_s)
+    return values | {"other_contestants": others_s / outcome.seconds, "outside": outside_s / outcome.seconds}
 
 
 def settle(pid: int) -> None:
@@ -111,7 +124,7 @@ def summarize(values: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     """Medians; failures are summed, and the shares of cores are the largest of any round."""
     row: dict[str, Any] = {name: _round(statistics.median(one[name] for one in values)) for name in values[0]}
     row["failed"] = int(sum(one["failed"] for one in values))
-    for name in ("load_core", "other_contestants"):
+    for name in ("load_core", "other_contestants", "outside"):
         row[name] = _round(max(one.get(name, 0.0) for one in values))
     row["rounds_per_s"] = [_round(one["per_s"]) for one in values]
     return row
@@ -125,9 +138,10 @@ def _round(value: float) -> float:
 def _tell(number: int, case: Case, values: Mapping[str, float]) -> None:
     name = f"{case.entry.server} {case.entry.protocol}"
     load = f"{case.load.connections}x{case.load.streams}"
-    print(
-        f"round {number + 1}  {name:24} {load:6} {values['per_s']:9.0f}/s  p50 {values['p50_ms']:8.2f} ms  "
-        f"p99 {values['p99_ms']:8.2f} ms  load core {values['load_core']:4.0%}  "
-        f"others {values['other_contestants']:4.0%}" + (f"  {values['failed']:.0f} FAILED" if values["failed"] else ""),
-        flush=True,
-    )
+    shares = [
+        f"{word} {values[key]:4.0%}"
+        for word, key in (("load core", "load_core"), ("others", "other_contestants"), ("outside", "outside"))
+    ]
+    failed = [f"{values['failed']:.0f} FAILED"] if values["failed"] else []
+    rate = f"{values['per_s']:9.0f}/s  p50 {values['p50_ms']:8.2f} ms  p99 {values['p99_ms']:8.2f} ms"
+    print("  ".join([f"round {number + 1}", f"{name:24} {load:6} {rate}", *shares, *failed]), flush=True)
