@@ -93,3 +93,18 @@ def test_12_5_calls_typed_methods_of_every_kind_and_type(
         "async_predict": "x!",
         "async_generate": ["g0", "g1"],
     }  # fmt: skip
+
+
+def test_base_classes_of_the_published_sdk_stand_on_ours(new: Published) -> None:
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(map(str, OURS))}
+    arguments = [new.root / "bin" / "python", str(CLIENTS / "published_bases.py")]
+    done = subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert all(one.startswith("_published_") for one in found.pop("published"))
+    assert found == {
+        "ours": [True, True, True],
+        "methods": [["openai_stream_transport", "generate"], ["openai_transport", "predict"], ["predict", "predict"]],
+        "mcp": ["mcp_transport"],
+        "answer": "user",
+    }

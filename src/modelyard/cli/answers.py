@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 
 import click
 
 from modelyard.cli.output import as_dict, print_table
+from modelyard.client.outputs import unwrap_results
 from modelyard.wire.messages import Concept, Data, MultiOutputResponse, Output, Region, StatusCode
 
 MAX_CONCEPTS = 10
@@ -17,7 +19,7 @@ BAR_WIDTH = 24
 
 def print_answer(answer: MultiOutputResponse, *, is_piece: bool = False) -> None:
     """Print every output; a piece of a stream without an end of line."""
-    for number, output in enumerate(answer.outputs):
+    for number, output in enumerate(unwrap_results(answer).outputs):
         if len(answer.outputs) > 1 and not is_piece:
             click.echo(click.style(f"output {number + 1}", bold=True))
         _print_output(output, is_piece=is_piece)
@@ -53,8 +55,31 @@ def describe(data: Data) -> Iterator[str]:
         if data.HasField(kind):
             media = getattr(data, kind)
             yield f"{kind} of {len(media.base64)} bytes {media.url}".rstrip()
-    for name in ("parts", "clusters", "colors", "tracks"):
+    yield from _describe_plain(data)
+    for part in data.parts:
+        inside = describe_value(part.data)
+        yield f"{part.id}: {inside}" if part.id else f"- {inside}"
+    for name in ("clusters", "colors", "tracks"):
         yield from (f"{name}: {as_dict(one)}" for one in getattr(data, name))
+
+
+def describe_value(data: Data) -> str:
+    """A value of a typed method on one line."""
+    shown = "; ".join(describe(data))
+    return " ".join(part for part in (data.text.raw, _join_concepts(data), shown) if part) or "empty"
+
+
+def _describe_plain(data: Data) -> Iterator[str]:
+    """Texts, numbers and documents of typed methods."""
+    for name in ("string_value", "int_value", "float_value", "bool_value"):
+        if value := getattr(data, name):
+            yield str(value)
+    if data.bytes_value:
+        yield f"{len(data.bytes_value)} bytes"
+    if data.HasField("struct_value"):
+        yield json.dumps(as_dict(data.struct_value), ensure_ascii=False)
+    if data.HasField("ndarray"):
+        yield f"array of {data.ndarray.dtype}, {' x '.join(map(str, data.ndarray.shape))}"
 
 
 def _describe_place(region: Region) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from modelyard.cli.answers import print_answer
 from modelyard.cli.connect import connect, model_argument
 from modelyard.cli.inputs import read_media, read_text
 from modelyard.cli.output import as_dict, json_option, print_json
+from modelyard.client.arguments import find_method, make_arguments
 from modelyard.client.inputs import (
     make_file_input,
     make_url_input,
@@ -19,8 +21,10 @@ from modelyard.client.inputs import (
 from modelyard.client.names import ModelName
 from modelyard.client.outputs import find_failure
 from modelyard.client.predict import Predict
+from modelyard.client.versions import Versions
 from modelyard.errors import InvalidInput
-from modelyard.wire.messages import Input
+from modelyard.wire.messages import MultiOutputResponse
+from modelyard.wire.signatures import kind_of
 
 Many = tuple[str, ...]
 
@@ -48,6 +52,8 @@ class _PredictCommand(click.Command):
 @click.option("--url", "urls", multiple=True, help="Anything behind a URL, fetched by the server.")
 @click.option("--input", "documents", multiple=True, metavar="JSON|@FILE", help='V2 data: {"text": {"raw": "hi"}}.')
 @click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="For the model; VALUE is JSON or a text.")
+@click.option("--method", "method", default="", metavar="NAME", help="A typed method of the model.")
+@click.option("--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="Of a typed method: text, @FILE or JSON.")
 @click.option("--stream", "is_streamed", is_flag=True, help="Print the answer while the model makes it (generate).")
 @json_option
 def command(
@@ -60,6 +66,8 @@ def command(
     urls: Many,
     documents: Many,
     params: Many,
+    method: str,
+    arguments: Many,
     *,
     is_streamed: bool,
     as_json: bool,
@@ -68,7 +76,10 @@ def command(
 
     MODEL is MODEL, APP/MODEL or USER/APP/MODEL, with @VERSION (id or number) where wanted. --json prints JSON, as
     everywhere: one document, with --stream one line an answer. A document after it, --json '{...}', is the input.
+
+    A typed method is called by --method and --arg instead; what it answers piece by piece is printed so.
     """
+    named = dict(_read_param(one) for one in params)
     inputs = [
         *(read_text(one) for one in texts),
         *(read_media("image", one) for one in images),
@@ -78,22 +89,31 @@ def command(
         *(make_url_input(one) for one in urls),
         *(one for document in documents for one in read_json_inputs(_read_document(document))),
     ]
+    if method or arguments:
+        if inputs:
+            raise click.UsageError("--method and --arg go without other inputs")
+        with connect() as transport:
+            signature = find_method(Versions(transport).get(model).method_signatures, method)
+            typed = make_arguments(signature, arguments)
+            kind = kind_of(signature)
+            _show(Predict(transport).ask(kind, model, [typed], named), is_piece=kind != "predict", as_json=as_json)
+        return
     if not inputs:
         raise InvalidInput("no input is given", hint=f"modelyard predict {model} --text hello")
-    _ask(model, inputs, dict(_read_param(one) for one in params), is_streamed=is_streamed, as_json=as_json)
-
-
-def _ask(model: ModelName, inputs: list[Input], params: dict[str, object], *, is_streamed: bool, as_json: bool) -> None:
     with connect() as transport:
-        client, failure = Predict(transport), None
-        ask = client.generate if is_streamed else client.predict_once
-        for answer in ask(model, inputs, params):
-            if as_json:
-                print_json(as_dict(answer))
-            else:
-                print_answer(answer, is_piece=is_streamed)
-            failure = failure or find_failure(answer)
-    if is_streamed and not as_json:
+        answers = Predict(transport).ask("generate" if is_streamed else "predict", model, inputs, named)
+        _show(answers, is_piece=is_streamed, as_json=as_json)
+
+
+def _show(answers: Iterable[MultiOutputResponse], *, is_piece: bool, as_json: bool) -> None:
+    failure = None
+    for answer in answers:
+        if as_json:
+            print_json(as_dict(answer))
+        else:
+            print_answer(answer, is_piece=is_piece)
+        failure = failure or find_failure(answer)
+    if is_piece and not as_json:
         click.echo()
     if failure:
         raise failure

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from modelyard.cli.answers import print_answer
+from modelyard.cli.answers import describe_value, print_answer
 from modelyard.cli.output import as_dict
 from modelyard.local.checks import Finding
 from modelyard.local.machine import show_bytes
@@ -65,25 +65,30 @@ def _describe_input(given: Input) -> str:
     data, told = given.data, []
     if data.text.raw:
         text = " ".join(data.text.raw.split())
-        told.append(f"text {text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 3] + '...'!r}")
+        told.append(f"text {_shorten(text)!r}")
     for kind in ("image", "audio", "video"):
         if data.HasField(kind):
             media = getattr(data, kind)
             told.append(f"{kind} {media.url or show_bytes(len(media.base64))}")
-    return " and ".join(told) or "data"
+    told += [f"{part.id}={_shorten(describe_value(part.data))}" for part in data.parts]
+    return (", " if data.parts else " and ").join(told) or ("nothing" if data.HasField("metadata") else "data")
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 3] + "..."
 
 
 def _print_step(step: Step, saved: Sequence[Path], *, is_usual: bool) -> None:
     state = click.style("failed", fg="red") if step.error else click.style("ok", fg="green")
     line = f"  {step.method:<12} {state}, {step.latency_s * 1000:.1f} ms"
-    if step.method != "predict" and step.first_s is not None:
+    if step.kind != "predict" and step.first_s is not None:
         line += f", {len(step.answers)} answers, the first after {step.first_s * 1000:.1f} ms"
-    if not is_usual:
+    if not is_usual and step.inputs:
         line += f", with {_describe_inputs(step.inputs)}"
     click.echo(line)
     for answer in step.answers[:MAX_PIECES]:
-        print_answer(answer, is_piece=step.method != "predict")
-    if step.answers and step.method != "predict":
+        print_answer(answer, is_piece=step.kind != "predict")
+    if step.answers and step.kind != "predict":
         click.echo()
     if len(step.answers) > MAX_PIECES:
         click.echo(f"and {len(step.answers) - MAX_PIECES} answers more")

@@ -3,7 +3,32 @@
 from __future__ import annotations
 
 from modelyard.errors import PredictionFailed
-from modelyard.wire.messages import MultiOutputResponse, StatusCode
+from modelyard.wire.messages import Data, MultiOutputResponse, StatusCode
+from modelyard.wire.signatures import RESULT
+
+
+def unwrap_results(answer: MultiOutputResponse) -> MultiOutputResponse:
+    """What typed methods answered, as other models answer it: a text in `text`, all else in its own field.
+
+    Outputs of other models stay as they are.
+    """
+    if not any(_is_wrapped(output.data) for output in answer.outputs):
+        return answer
+    plain = MultiOutputResponse()
+    plain.CopyFrom(answer)
+    for output in plain.outputs:
+        if _is_wrapped(output.data):
+            result = Data()
+            result.CopyFrom(output.data.parts[0].data)
+            if result.string_value or not result.ByteSize():
+                result.text.raw = result.string_value
+                result.ClearField("string_value")
+            output.data.CopyFrom(result)
+    return plain
+
+
+def _is_wrapped(data: Data) -> bool:
+    return len(data.parts) == 1 and bool(data.parts[0].id == RESULT)
 
 
 def find_failure(answer: MultiOutputResponse, method: str = "") -> PredictionFailed | None:

@@ -24,9 +24,14 @@ class Predict:
         answer: MultiOutputResponse = self._transport.call("PostModelOutputs", self._request(name, inputs, params))
         return answer
 
-    def predict_once(self, name: ModelName, inputs: Sequence[Input], params: Params) -> Iterator[MultiOutputResponse]:
-        """`predict` in the shape of `generate`: its one answer."""
-        yield self.predict(name, inputs, params)
+    def ask(self, kind: str, name: ModelName, inputs: Sequence[Input], params: Params) -> Iterator[MultiOutputResponse]:
+        """One request to `predict`, `generate` or `stream`: its answers, however many."""
+        if kind == "generate":
+            yield from self.generate(name, inputs, params)
+        elif kind == "stream":
+            yield from self.stream(name, [inputs], params)
+        else:
+            yield self.predict(name, inputs, params)
 
     def generate(self, name: ModelName, inputs: Sequence[Input], params: Params) -> Iterator[MultiOutputResponse]:
         """Answers as the model yields them."""

@@ -14,7 +14,9 @@ from modelyard.local.run import check_answer
 from modelyard.local.session import Options, Prepared, Session, start_session
 from modelyard.local.traffic import Pending, Traffic
 from modelyard.parts.sample_inputs import make_samples
+from modelyard.parts.typed_samples import choose_method, make_typed_sample
 from modelyard.wire.messages import Input, MultiOutputResponse, Output, PostModelOutputsRequest
+from modelyard.wire.signatures import name_method
 
 MIN_PATIENCE_S = 10.0
 PATIENCE = 20
@@ -40,7 +42,6 @@ class Bench:
 
     def __init__(self, prepared: Prepared, options: Options, tell: Callable[[str], None]) -> None:
         self.prepared = prepared
-        self.inputs = list(options.inputs) or make_samples(prepared.config.model.model_type_id)
         self.options = options
         self.tell = tell
         self._stack = ExitStack()
@@ -61,6 +62,19 @@ class Bench:
             self._session = self._stack.enter_context(start_session(self.prepared, self.options, self.tell))
             self._traffic = Traffic(self._session.link)
         return self._session
+
+    @property
+    def inputs(self) -> list[Input]:
+        """What an ordinary request has."""
+        return self.inputs_for(self.method)
+
+    def inputs_for(self, method: str) -> list[Input]:
+        """What an ordinary request to `predict`, `generate` or `stream` has: for a typed method its arguments."""
+        given = list(self.options.inputs)
+        chosen = choose_method(self.session.signatures, method)
+        if chosen is None:
+            return given or make_samples(self.prepared.config.model.model_type_id)
+        return [name_method(one, chosen.name) for one in given] or [make_typed_sample(chosen)]
 
     @property
     def traffic(self) -> Traffic:
@@ -97,9 +111,9 @@ class Bench:
         finally:
             self._session = self._traffic = None
 
-    def make_request(self, *inputs: Input) -> PostModelOutputsRequest:
-        """A request with these inputs; an ordinary one without."""
-        return make_request(self.prepared.config, inputs or self.inputs)
+    def make_request(self, *inputs: Input, method: str = "") -> PostModelOutputsRequest:
+        """A request with these inputs; an ordinary one to the method without."""
+        return make_request(self.prepared.config, inputs or self.inputs_for(method or self.method))
 
     def ask(self, request: PostModelOutputsRequest, *, timeout_s: float | None = None) -> tuple[bytes, float]:
         """An ordinary request: all answers, serialised, and the seconds. Raises what it reports."""

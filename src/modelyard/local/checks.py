@@ -41,17 +41,19 @@ def check_answers(
     model_type_id: str,
     concepts: Sequence[ConceptInfo],
     inputs: int,
+    kind: str = "",
 ) -> tuple[Finding, ...]:
     """What is wrong or unusual in the answers of one method.
 
     Args:
         answers: One of `predict`; all of a stream.
-        method: `predict`, `generate` or `stream`.
+        method: Its name.
+        kind: `predict`, `generate` or `stream`, where its name does not say it.
         model_type_id: Decides which fields an output has.
         concepts: Those of the version; empty where any are allowed.
         inputs: How many inputs were sent.
     """
-    check = _Check(method, model_type_id, concepts)
+    check = _Check(method, kind or method, model_type_id, concepts)
     if not answers:
         return (Finding(where=method, problem="it gave no answer at all", fix="yield at least one answer"),)
     found: list[Finding] = []
@@ -63,19 +65,20 @@ def check_answers(
 
 
 class _Check:
-    def __init__(self, method: str, model_type_id: str, concepts: Sequence[ConceptInfo]) -> None:
+    def __init__(self, method: str, kind: str, model_type_id: str, concepts: Sequence[ConceptInfo]) -> None:
         self._method = method
+        self._kind = kind
         self._type = MODEL_TYPES.get(model_type_id)
         self._names = {one.id: one.name for one in concepts}
 
     def check_answer(self, answer: MultiOutputResponse, where: str, inputs: int) -> Iterator[Finding]:
-        if self._method == "predict" and len(answer.outputs) != inputs:
+        if self._kind == "predict" and len(answer.outputs) != inputs:
             yield Finding(
                 where=where.rstrip(": "),
                 problem=f"{len(answer.outputs)} outputs for {inputs} inputs; there has to be one for each, in order",
                 fix="append one Output in every turn of the loop over request.inputs",
             )
-        if self._method != "predict" and not answer.outputs:
+        if self._kind != "predict" and not answer.outputs:
             yield Finding(where=where.rstrip(": "), problem="an answer without outputs", is_error=False)
         for index, output in enumerate(answer.outputs):
             if output.status.code in _FINE:
@@ -101,7 +104,7 @@ class _Check:
 
     def _check_output(self, output: Output, where: str) -> Iterator[Finding]:
         data = output.data
-        if data.HasField("text") and not (data.text.raw or data.text.url) and self._method == "predict":
+        if data.HasField("text") and not (data.text.raw or data.text.url) and self._kind == "predict":
             yield Finding(where=f"{where}.text", problem="the text is empty", is_error=False)
         yield from self._check_concepts(data.concepts, f"{where}.concepts")
         for index, region in enumerate(data.regions):

@@ -20,7 +20,13 @@ ODD_TEXTS = ("\u0000", "🙂" * 50, "\u202eright to left", "e" + "\u0301" * 100,
 
 def kinds_of(inputs: Sequence[Input]) -> list[str]:
     """Which kinds of data an ordinary request has."""
-    return [kind for kind in SAMPLE_FILES if any(one.data.HasField(kind) for one in inputs)]
+    return [kind for kind in SAMPLE_FILES if any(_has_kind(one.data, kind) for one in inputs)]
+
+
+def _has_kind(data: Data, kind: str) -> bool:
+    """Directly, or in an argument of a typed method."""
+    inside = [part.data for part in data.parts]
+    return any(one.HasField(kind) or (kind == "text" and one.string_value) for one in (data, *inside))
 
 
 def make_empty(kinds: Sequence[str]) -> list[Input]:
@@ -62,11 +68,13 @@ def make_broken(kind: str) -> list[Input]:
 
 def make_other(given: Input, number: int) -> Input:
     """An input much like a given one, and another one: its text has a number."""
-    if not given.data.HasField("text"):
-        return given
     other = Input()
     other.CopyFrom(given)
-    other.data.text.raw = f"{given.data.text.raw} {number}"
+    argument = next((part.data for part in other.data.parts if part.data.string_value), None)
+    if other.data.HasField("text"):
+        other.data.text.raw += f" {number}"
+    elif argument is not None:
+        argument.string_value += f" {number}"
     return other
 
 

@@ -139,7 +139,7 @@ def stop_when_cancelled(bench: Bench) -> Outcome:
     if "generate" not in bench.session.methods:
         return Outcome(verdict=Verdict.SKIPPED, reason="the class has no generate")
     threads = max(bench.prepared.config.num_threads, 1)
-    streams = [bench.traffic.start("generate", bench.make_request()) for _ in range(threads)]
+    streams = [bench.traffic.start("generate", bench.make_request(method="generate")) for _ in range(threads)]
     bench.traffic.wait_for(lambda: all(one.answers or one.is_over for one in streams), timeout_s=bench.patience_s)
     for one in streams:
         bench.traffic.cancel(one)
@@ -150,7 +150,7 @@ def survive_half_stream(bench: Bench) -> Outcome:
     """A caller sends one message of a stream, says nothing more, and leaves."""
     if "stream" not in bench.session.methods:
         return Outcome(verdict=Verdict.SKIPPED, reason="the class has no stream")
-    pending = bench.traffic.start("stream", bench.make_request(), stays_open=True)
+    pending = bench.traffic.start("stream", bench.make_request(method="stream"), stays_open=True)
     try:
         bench.traffic.wait_for(
             lambda: bool(pending.answers) or pending.is_over, timeout_s=2.0 + bench.baseline.latency_s

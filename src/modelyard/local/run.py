@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard.client.outputs import find_failure
+from modelyard.client.outputs import find_failure, unwrap_results
 from modelyard.config.quantities import parse_memory_bytes
 from modelyard.errors import (
     DeadlineExceeded,
@@ -22,7 +22,9 @@ from modelyard.local.machine import read_peak_memory_bytes, show_bytes
 from modelyard.local.request import make_request
 from modelyard.local.session import Options, Prepared, Session, open_session
 from modelyard.parts.sample_inputs import make_other_samples, make_samples
+from modelyard.parts.typed_samples import make_typed_sample
 from modelyard.wire.messages import Input, MultiOutputResponse, StatusCode
+from modelyard.wire.signatures import kind_of, name_method
 from modelyard.wire.status import error_of
 
 METHODS = ("predict", "generate", "stream")
@@ -36,6 +38,8 @@ class Step:
     """One method that was asked."""
 
     method: str
+    kind: str
+    """`predict`, `generate` or `stream`: how it was called."""
     inputs: tuple[Input, ...]
     """What it was asked with."""
     latency_s: float
@@ -111,7 +115,11 @@ def run_session(session: Session, given: Sequence[Input] = ()) -> Report:
     model_type_id = session.config.model.model_type_id
     inputs = tuple(given) or tuple(make_samples(model_type_id))
     others = () if given else tuple(map(tuple, make_other_samples(model_type_id)))
-    steps = tuple(_take_steps(session, inputs, others))
+    if session.signatures:
+        steps = tuple(_take_typed_steps(session, tuple(given)))
+        inputs = inputs if given else steps[0].inputs
+    else:
+        steps = tuple(_take_steps(session, inputs, others))
     return Report(
         prepared=session.prepared,
         inputs=inputs,
@@ -119,6 +127,13 @@ def run_session(session: Session, given: Sequence[Input] = ()) -> Report:
         peak_memory_bytes=read_peak_memory_bytes(session.process_id),
         steps=steps,
     )
+
+
+def _take_typed_steps(session: Session, given: Inputs) -> Iterator[Step]:
+    """Each typed method with a sample of its own, or with what was given."""
+    for signature in session.signatures:
+        inputs = tuple(name_method(one, signature.name) for one in given) or (make_typed_sample(signature),)
+        yield _take_step(session, signature.name, inputs, kind_of(signature))
 
 
 def _take_steps(session: Session, inputs: Inputs, others: Sequence[Inputs]) -> Iterator[Step]:
@@ -138,16 +153,17 @@ def _take_other_step(session: Session, failed: Step, others: Sequence[Inputs]) -
     return failed
 
 
-def _take_step(session: Session, method: str, inputs: Inputs) -> Step:
+def _take_step(session: Session, method: str, inputs: Inputs, kind: str = "") -> Step:
+    """Ask a method. `kind`: how a typed one is called."""
     request = make_request(session.config, inputs)
     answers: list[MultiOutputResponse] = []
     error: ModelyardError | None = None
     first_s: float | None = None
     began = time.monotonic()
     try:
-        for one in session.link.ask(method, request.SerializeToString()):
+        for one in session.link.ask(kind or method, request.SerializeToString()):
             first_s = first_s or time.monotonic() - began
-            answers.append(MultiOutputResponse.FromString(one))
+            answers.append(unwrap_results(MultiOutputResponse.FromString(one)))
         latency_s = time.monotonic() - began
         for answer in answers:
             check_answer(answer, method)
@@ -156,9 +172,10 @@ def _take_step(session: Session, method: str, inputs: Inputs) -> Step:
     except ModelyardError as raised:
         latency_s = time.monotonic() - began
         error = raised
-    findings = () if error else _check(session, method, answers, len(inputs))
+    findings = () if error else _check(session, method, answers, len(inputs), kind)
     return Step(
         method=method,
+        kind=kind or method,
         inputs=inputs,
         latency_s=latency_s,
         first_s=first_s,
@@ -168,10 +185,19 @@ def _take_step(session: Session, method: str, inputs: Inputs) -> Step:
     )
 
 
-def _check(session: Session, method: str, answers: Sequence[MultiOutputResponse], inputs: int) -> tuple[Finding, ...]:
+def _check(
+    session: Session, method: str, answers: Sequence[MultiOutputResponse], inputs: int, kind: str
+) -> tuple[Finding, ...]:
+    """A typed method promises what its annotation says, which has been checked, and not what the model's type does."""
     config = session.config
+    model_type_id = "" if kind else config.model.model_type_id
     return check_answers(
-        answers, method=method, model_type_id=config.model.model_type_id, concepts=config.concepts, inputs=inputs
+        answers,
+        method=method,
+        kind=kind or method,
+        model_type_id=model_type_id,
+        concepts=config.concepts,
+        inputs=inputs,
     )
 
 

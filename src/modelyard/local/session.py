@@ -24,8 +24,9 @@ from modelyard.parts.environment import Environments
 from modelyard.parts.folder import CheckedFolder, check_folder
 from modelyard.parts.launch import stage_runtime
 from modelyard.parts.weights import CHECKPOINTS_FOLDER, Checkpoint, Progress
-from modelyard.wire.handshake import FAILED
-from modelyard.wire.messages import Input
+from modelyard.wire.handshake import FAILED, State
+from modelyard.wire.messages import Input, MethodSignature
+from modelyard.wire.signatures import decode_signatures
 
 TIMEOUT_S = 600.0
 LABELS_FILE = f"{CHECKPOINTS_FOLDER}/config.json"
@@ -81,6 +82,8 @@ class Session:
     methods: frozenset[str]
     load_s: float
     """From the start of the process until the model was loaded."""
+    signatures: tuple[MethodSignature, ...] = ()
+    """Of typed methods."""
 
     @property
     def config(self) -> FolderConfig:
@@ -157,12 +160,13 @@ def start_session(prepared: Prepared, options: Options, tell_line: Tell) -> Iter
         takes_edits=options.takes_edits,
         batching=prepared.config.batching,
     ) as worker:
-        methods = _wait_loaded(worker)
+        state = _wait_loaded(worker)
         yield Session(
             prepared=prepared,
             link=worker.link,
             process_id=worker.process_id,
-            methods=methods,
+            methods=state.methods,
+            signatures=tuple(decode_signatures(state.signatures)),
             load_s=time.monotonic() - began,
         )
 
@@ -193,10 +197,10 @@ def _complete_concepts(folder: Path, config: FolderConfig) -> FolderConfig:
     return replace(config, concepts=infer_concepts(content))
 
 
-def _wait_loaded(worker: LocalWorker) -> frozenset[str]:
+def _wait_loaded(worker: LocalWorker) -> State:
     state = worker.link.wait_loaded()
     if state.state == FAILED:
         raise ModelLoadFailed(state.message, details=state.details)
     if not state.methods:
         raise NotImplementedByModel("the class implements neither predict, generate nor stream")
-    return state.methods
+    return state

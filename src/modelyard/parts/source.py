@@ -65,7 +65,10 @@ def _explain_no_model(tree: ast.Module) -> Iterator[Finding]:
 
 def _check_model(model: ast.ClassDef, models: dict[str, ast.ClassDef]) -> Iterator[Finding]:
     methods, is_whole = _collect_methods(model, models)
-    if any(_is_published_method(node) for node in methods.values()):
+    typed = [node for node in methods.values() if _is_published_method(node)]
+    for node in typed:
+        yield from _check_typed(node)
+    if typed:
         return  # methods with names of their own
     if is_whole and "load_model" not in methods:
         yield model.lineno, f"{model.name} has no load_model; load the model there: it is called once, before requests"
@@ -103,6 +106,20 @@ def _is_published_method(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Newer published folders mark their methods: `@ModelClass.method`."""
     marks = [one.func if isinstance(one, ast.Call) else one for one in node.decorator_list]
     return any(_last_name(mark) == "method" for mark in marks)
+
+
+def _check_typed(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Finding]:
+    """Types say what travels: without them the class cannot be defined."""
+    places = node.args
+    named = [*places.posonlyargs, *places.args][1:] + places.kwonlyargs
+    for one in named:
+        if one.annotation is None:
+            yield node.lineno, f"{node.name}: argument {one.arg} has no type; write it: `{one.arg}: str`"
+    for many in (places.vararg, places.kwarg):
+        if many is not None:
+            yield node.lineno, f"{node.name}: *{many.arg} stands for any arguments; name each, with its type"
+    if node.returns is None:
+        yield node.lineno, f"{node.name} does not say what it returns; write it behind the arguments: `-> str:`"
 
 
 def _find_close(name: str) -> str:

@@ -53,6 +53,8 @@ def advise(error: BaseException) -> str:
 
 def _advise_import(module: str) -> str:
     top = module.partition(".")[0]
+    if module.startswith("clarifai."):
+        return f"Modelyard has no {module} of its own: add clarifai to requirements.txt, whose it is"
     package = _PACKAGES.get(module) or _PACKAGES.get(top)
     if package:
         return f"add {package} to requirements.txt: it has the module {top!r}"

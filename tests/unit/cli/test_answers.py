@@ -58,4 +58,22 @@ def test_media_are_told_by_their_size_and_never_printed() -> None:
 
 
 def test_what_has_no_words_of_its_own_is_shown_as_json() -> None:
-    assert list(describe(Data(parts=[{"id": "a"}]))) == ["parts: {'id': 'a'}"]
+    assert list(describe(Data(clusters=[{"id": "a"}]))) == ["clusters: {'id': 'a'}"]
+
+
+def test_values_of_typed_methods_are_shown_as_they_are() -> None:
+    parts = [
+        {"id": "label", "data": {"string_value": "cat"}},
+        {"id": "sure", "data": {"float_value": 0.5}},
+        {"data": {"struct_value": {"a": True}}},
+        {"id": "none"},
+    ]
+    assert list(describe(Data(parts=parts))) == ["label: cat", "sure: 0.5", '- {"a": true}', "none: empty"]
+
+
+def test_the_result_of_a_typed_method_is_shown_like_that_of_others(capsys: pytest.CaptureFixture[str]) -> None:
+    for value in ({"string_value": "hello"}, {"int_value": 3}, {"concepts": [{"name": "cat", "value": 1.0}]}):
+        print_answer(MultiOutputResponse(outputs=[Output(data={"parts": [{"id": "return", "data": value}]})]))
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[:2] == ["hello", "3"]
+    assert "cat" in "".join(shown[2:])

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from modelyard.errors import InvalidInput, PredictionFailed
-from modelyard.wire.messages import MultiOutputResponse, Output, Status, StatusCode
+from modelyard.wire.messages import (
+    MethodSignature,
+    ModelVersion,
+    MultiOutputResponse,
+    Output,
+    SingleModelVersionResponse,
+    Status,
+    StatusCode,
+)
 from modelyard.wire.status import success
 
 
@@ -113,3 +121,72 @@ def test_an_answer_that_failed_in_parts_is_shown_and_fails_the_command(answers: 
     assert "fine" in done.stdout
     assert isinstance(done.exception, PredictionFailed)
     assert done.exception.message == "output 2 of 2 failed: too dark"
+
+
+@pytest.fixture
+def typed(answers: Any) -> Any:
+    """`repeat(text: str, times: int = 2, picture: Image, options: dict)` and `count(n: int) -> Iterator[int]`."""
+    repeat = MethodSignature(
+        name="repeat",
+        method_type="UNARY_UNARY",
+        input_fields=[
+            {"name": "text", "type": "STR", "required": True},
+            {"name": "times", "type": "INT", "default": "2"},
+            {"name": "picture", "type": "IMAGE", "default": "null"},
+            {"name": "options", "type": "JSON_DATA", "default": "{}"},
+            {"name": "names", "type": "LIST", "type_args": [{"name": "names_item", "type": "STR"}], "default": "[]"},
+        ],
+    )
+    count = MethodSignature(
+        name="count", method_type="UNARY_STREAMING", input_fields=[{"name": "n", "type": "INT", "required": True}]
+    )
+    version = ModelVersion(id="v1", method_signatures=[repeat, count])
+    answers.by_name["GetModelVersion"] = lambda request: SingleModelVersionResponse(
+        status=success(), model_version=version
+    )
+
+    def answer(**fields: Any) -> MultiOutputResponse:
+        parts = [{"id": "return", "data": fields}]
+        return MultiOutputResponse(status=success(), outputs=[Output(data={"parts": parts})])
+
+    answers.by_name["PostModelOutputs"] = lambda request: answer(string_value="done")
+    answers.by_name["GenerateModelOutputs"] = lambda request: iter([answer(int_value=1), answer(int_value=2)])
+    return answers
+
+
+def test_a_typed_method_is_called_by_name_with_arguments_of_its_types(typed: Any, run: Any, tmp_path: Path) -> None:
+    (tmp_path / "p.png").write_bytes(b"png")
+    given = ["text=a=b", "times=3", f"picture=@{tmp_path}/p.png", 'options={"a": 1}', 'names=["x"]']
+    done = run("predict", "m", "--method", "repeat", *(word for one in given for word in ("--arg", one)))
+    assert (done.exit_code, done.stdout) == (0, "done\n")
+    data = asked(typed).inputs[0].data
+    assert data.metadata["_method_name"] == "repeat"
+    parts = {part.id: part.data for part in data.parts}
+    assert (parts["text"].string_value, parts["times"].int_value, parts["picture"].image.base64) == ("a=b", 3, b"png")
+    assert parts["options"].struct_value["a"] == 1
+    assert parts["names"].parts[0].data.string_value == "x"
+
+
+def test_what_a_typed_method_yields_is_printed_as_it_comes(typed: Any, run: Any) -> None:
+    done = run("predict", "m", "--method", "count", "--arg", "n=2")
+    assert (done.exit_code, done.stdout.split()) == (0, ["1", "2"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "nothing"], "the model has no method 'nothing'; it has repeat, count"),
+        (["--method", "repeat"], "repeat needs text"),
+        (["--arg", "text=a", "--arg", "size=1"], "--arg 'size=1' is not NAME=VALUE of an argument of repeat: text,"),
+        (["--arg", "text=a", "--arg", "times=x"], "--arg times=x: it is read as JSON, and is none"),
+        (["--arg", "text=a", "--arg", 'times="x"'], "--arg times: is a value of type str; int is expected"),
+        (["--arg", "text=a", "--arg", "picture=@nowhere.png"], "--arg picture=@nowhere.png: No such file"),
+    ],
+)
+def test_a_wrong_argument_is_told_before_anything_is_sent(
+    typed: Any, run: Any, arguments: list[str], message: str
+) -> None:
+    done = run("predict", "m", *arguments)
+    assert isinstance(done.exception, InvalidInput)
+    assert done.exception.message.startswith(message)
+    assert not typed.asked_of("PostModelOutputs")

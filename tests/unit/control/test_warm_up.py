@@ -14,7 +14,7 @@ from modelyard.errors import InvalidModelOutput, PredictionFailed, WorkerCrashed
 from modelyard.parts.sample_inputs import make_samples
 from modelyard.server.control.warm_up import WarmedUp, make_payload, warm_up
 from modelyard.server.records import LogType, VersionState, WarmUp
-from modelyard.wire.messages import PostModelOutputsRequest
+from modelyard.wire.messages import MethodSignature, PostModelOutputsRequest
 from support.control import ControlRoom, ScriptedReplica, running, until
 from support.replicas import ALL_METHODS, EchoLink
 from support.stores import make_key, make_model, make_version
@@ -51,6 +51,16 @@ def test_the_request_says_what_the_class_is_told_otherwise_too() -> None:
     assert (request.model_id, request.version_id, request.model.model_version.id) == ("m", "v1", "v1")
     assert request.model.model_type_id == "text-to-text"
     assert request.inputs[0].data.text.raw
+
+
+def test_a_typed_method_is_asked_by_name_and_with_its_arguments() -> None:
+    signature = MethodSignature(
+        name="look", method_type="UNARY_UNARY", input_fields=[{"name": "picture", "type": "IMAGE", "required": True}]
+    )
+    request = PostModelOutputsRequest.FromString(make_payload(make_model(), make_version("v1"), [signature]))
+    data = request.inputs[0].data
+    assert (data.metadata["_method_name"], data.parts[0].id) == ("look", "picture")
+    assert data.parts[0].data.image.base64
 
 
 @pytest.mark.parametrize("methods", [{"predict"}, {"generate"}, {"stream"}, {"generate", "stream"}, ALL_METHODS])

@@ -85,6 +85,43 @@ def test_every_method_of_a_folder_is_asked_with_a_sample(tmp_path: Path) -> None
     assert {"locked", "loaded"} <= set(lines)
 
 
+TYPED = """
+from typing import Iterator, List
+from clarifai.runners.models.model_class import ModelClass
+from clarifai.runners.utils.data_types import Concept, Image, NamedFields
+
+class Typed(ModelClass):
+    @ModelClass.method
+    def predict(self, text: str = "", times: int = 2) -> str:
+        return text * times
+    @ModelClass.method
+    def label(self, picture: Image, size: float) -> List[Concept]:
+        return [Concept("cat", 7.0 if size else len(picture.bytes))]
+    @ModelClass.method
+    def words(self, it: Iterator[NamedFields(text=str)], mark: str) -> Iterator[str]:
+        yield from (one.text + mark for one in it)
+"""
+
+
+def test_each_typed_method_is_asked_with_arguments_of_its_own(tmp_path: Path) -> None:
+    report = try_folder(write_folder(tmp_path / "m", model=TYPED), tmp_path)
+    assert [(step.method, step.kind) for step in report.steps] == [
+        ("predict", "predict"),
+        ("label", "predict"),
+        ("words", "stream"),
+    ]
+    sample = make_samples("text-to-text")[0].data.text.raw
+    assert report.steps[0].answers[0].outputs[0].data.text.raw == sample * 2
+    assert report.steps[2].answers[0].outputs[0].data.text.raw == sample * 2
+    assert "label: outputs[0].data.concepts[0].value: 7; a value is a share from 0 to 1" in str(report.error)
+
+
+def test_an_input_of_ones_own_goes_to_each_typed_method(tmp_path: Path) -> None:
+    report = try_folder(write_folder(tmp_path / "m", model=TYPED), tmp_path, text="a")
+    assert report.steps[0].answers[0].outputs[0].data.text.raw == "aa"
+    assert "argument picture (Image), size (float) is missing" in str(report.steps[1].error)
+
+
 def test_more_answers_than_the_credit_all_arrive(tmp_path: Path) -> None:
     report = try_folder(write_folder(tmp_path / "m"), tmp_path, text="word " * 300)
     assert len(report.steps[1].answers) == 300

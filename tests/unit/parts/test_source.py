@@ -14,6 +14,11 @@ class M(ModelRunner):
     def load_model(self): ...
     def predict(self, request): return 1
 """
+TYPED = """from clarifai.runners.models.model_class import ModelClass
+class M(ModelClass):
+    @ModelClass.method
+    def say(self, text: str) -> str: ...
+"""
 
 
 def check(source: str) -> list[tuple[int, str]]:
@@ -34,10 +39,7 @@ def check(source: str) -> list[tuple[int, str]]:
         WHOLE + "    def generate(self, request):\n        raise NotImplementedError\n",
         WHOLE + "    def stream(self, *requests):\n        yield from requests\n",
         WHOLE + "    @staticmethod\n    def generate(request):\n        yield 1\n",
-        (
-            "from clarifai.runners.models.model_class import ModelClass\nclass M(ModelClass):\n"
-            "    @ModelClass.method\n    def say(self, text: str) -> str: ...\n"
-        ),
+        TYPED,
         "class M(ModelRunner, Mixin):\n    x = 1\n",
     ],
 )
@@ -48,6 +50,9 @@ def test_nothing_is_said_of_what_may_be_right(source: str) -> None:
 @pytest.mark.parametrize(
     ("source", "line", "told"),
     [
+        (TYPED.replace("text: str", "text"), 4, "say: argument text has no type; write it: `text: str`"),
+        (TYPED.replace(" -> str", ""), 4, "say does not say what it returns"),
+        (TYPED.replace("text: str", "*texts: str"), 4, "say: *texts stands for any arguments"),
         ("x = 1\n", 1, "no class of the file inherits from ModelRunner"),
         ("class A: ...\n", 1, "no class of the file inherits from ModelRunner"),
         (WHOLE.replace("load_model", "load"), 3, "M has no load_model"),

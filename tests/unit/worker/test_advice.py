@@ -15,6 +15,7 @@ def missing(name: str) -> ModuleNotFoundError:
         (missing("cv2"), "add opencv-python-headless to requirements.txt"),
         (missing("sklearn.svm"), "add scikit-learn"),
         (missing("google.protobuf"), "add protobuf"),
+        (missing("clarifai.runners.models.openai_class"), "add clarifai to requirements.txt, whose it is"),
         (missing("of_ones_own"), "the package of 'of_ones_own'"),
         (MemoryError(), "more memory"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), "more memory"),

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 from modelyard.errors import InvalidModelOutput, InvalidRequest
 from modelyard.sdk.typed.codec import WrongValue
 from modelyard.sdk.typed.documents import read_struct
-from modelyard.sdk.typed.method import RESULT, Argument, Method, plain_default
+from modelyard.sdk.typed.method import Argument, Method, plain_default
 from modelyard.wire.messages import Data, PostModelOutputsRequest
-
-METHOD_NAME = "_method_name"
+from modelyard.wire.signatures import METHOD_NAME, RESULT
 
 
 def read_method_name(request: PostModelOutputsRequest) -> str:

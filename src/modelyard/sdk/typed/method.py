@@ -14,10 +14,10 @@ from modelyard.sdk.typed.codec import Codec
 from modelyard.sdk.values.base import MessageData
 from modelyard.sdk.values.param import Param
 from modelyard.wire.messages import MethodSignature, ModelTypeField, RunnerMethodType
+from modelyard.wire.signatures import RESULT
 
 RESERVED = "with_proto"
 """An argument that published clients add to every method."""
-RESULT = "return"
 PREDICT, GENERATE, STREAM = "predict", "generate", "stream"
 _KINDS = {
     (False, False): (PREDICT, RunnerMethodType.UNARY_UNARY),

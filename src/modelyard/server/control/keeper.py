@@ -32,6 +32,7 @@ from modelyard.server.control.warm_up import LIMIT_S, WarmedUp, make_payload, wa
 from modelyard.server.records import LogType, Version, VersionState, WarmUp
 from modelyard.server.routing.router import Router
 from modelyard.wire.messages import ModelVersion
+from modelyard.wire.signatures import decode_signatures
 
 BACK_OFF_S = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 FIRST_LOAD_TRIES = 3
@@ -215,7 +216,7 @@ class Keeper:
         if model is None:
             return None
         self._say("The model is loaded; asking it for a first answer")
-        payload = make_payload(model, self.version)
+        payload = make_payload(model, self.version, decode_signatures(status.signatures))
         began = time.monotonic()
         warmed = await warm_up(replica.link, status.methods, payload, limit_s=self._means.warm_up_s)
         if warmed.outcome is WarmUp.ANSWERED:

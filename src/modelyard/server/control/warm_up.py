@@ -13,15 +13,16 @@ The sample fits the model's type, but only the model knows what it takes: the ve
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
 from modelyard.errors import ModelyardError, WorkerCrashed
 from modelyard.parts.sample_inputs import make_samples
+from modelyard.parts.typed_samples import choose_method, make_typed_sample
 from modelyard.parts.version_message import make_defaults
 from modelyard.server.backends.base import Link
 from modelyard.server.records import Model, Version, WarmUp
-from modelyard.wire.messages import ModelVersion
+from modelyard.wire.messages import MethodSignature, ModelVersion
 
 LIMIT_S = 60.0
 
@@ -40,8 +41,8 @@ class WarmedUp:
         return self.is_crash or (self.outcome is not WarmUp.ANSWERED and serving is WarmUp.ANSWERED)
 
 
-def make_payload(model: Model, version: Version) -> bytes:
-    """The request: the version's defaults and the smallest sample that fits the model's type."""
+def make_payload(model: Model, version: Version, signatures: Sequence[MethodSignature] = ()) -> bytes:
+    """The request: the version's defaults and the smallest sample that fits the model's type, or its typed method."""
     key = version.key
     spec = ModelVersion.FromString(version.spec)
     spec.id = version.version_id
@@ -52,7 +53,8 @@ def make_payload(model: Model, version: Version) -> bytes:
         model_type_id=model.model_type_id,
         version=spec,
     )
-    request.inputs.extend(make_samples(model.model_type_id))
+    typed = choose_method(signatures)
+    request.inputs.extend([make_typed_sample(typed)] if typed else make_samples(model.model_type_id))
     payload: bytes = request.SerializeToString()
     return payload
 
