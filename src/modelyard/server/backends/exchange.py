@@ -40,6 +40,7 @@ class LinkExchange:
 
     def __init__(self, port: Port, request_id: int, *, is_input_over: bool) -> None:
         self._port = port
+        self._loop = asyncio.get_running_loop()
         self._request_id = request_id
         self._items: deque[bytes] = deque()
         self._item_credit = WINDOW
@@ -60,7 +61,7 @@ class LinkExchange:
                 raise self._error
             if self._is_over:
                 raise StopAsyncIteration
-            self._reader = asyncio.get_running_loop().create_future()
+            self._reader = self._loop.create_future()
             await self._reader
         payload = self._items.popleft()
         self._consumed += cost_of(len(payload))
@@ -74,7 +75,7 @@ class LinkExchange:
         """See `Exchange.send`. One sender at a time. Raises `TooLarge` for what no frame may carry."""
         check_size(len(payload))
         while self._message_credit <= 0 and not self._is_over:
-            self._sender = asyncio.get_running_loop().create_future()
+            self._sender = self._loop.create_future()
             await self._sender
         await self._port.wait_writable()
         if self._is_over or self._is_input_over:

@@ -87,9 +87,10 @@ class H2CornCarrier:
     def _track(self, app: Any) -> Any:
         """Know the tasks of the requests in flight, to cancel them when the grace is over."""
         requests = self._requests
+        loop = asyncio.get_running_loop()
 
         async def tracked(scope: Any, receive: Any, send: Any) -> None:
-            task = asyncio.current_task()
+            task = asyncio.current_task(loop)
             if scope["type"] != "lifespan" and task is not None:
                 requests.add(task)
             try:

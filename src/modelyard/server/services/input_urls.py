@@ -28,6 +28,8 @@ class Fetcher(Protocol):
 
 async def fetch_inputs(request: PostModelOutputsRequest, fetcher: Fetcher, *, tenant: str) -> bool:
     """Fetch all URLs of a request at once and put their content in it; was there any? Raises InvalidInput."""
+    if not any(_may_have_urls(one.data) for one in request.inputs):
+        return False
     wanted = [
         (where, holder)
         for number, one in enumerate(request.inputs)
@@ -64,6 +66,16 @@ class _Filler:
                 hint="send fewer inputs at once",
             )
         _fill(where, holder, content)
+
+
+def _may_have_urls(data: Data) -> bool:
+    """Is a search worth its cost? Not for an input that is one plain text, or one medium with its content."""
+    if data.HasField("text") and data.text.url:
+        return True
+    for kind in MEDIA:
+        if data.HasField(kind) and getattr(data, kind).url:
+            return True
+    return bool(data.parts) or bool(data.frames)
 
 
 def _find_urls(data: Data, where: str, depth: int = 0) -> Iterator[tuple[str, Any]]:

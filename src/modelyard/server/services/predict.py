@@ -174,7 +174,7 @@ class Predict:
         _check_inputs(request)
         if await fetch_inputs(request, self._fetcher, tenant=address.user_id):
             raw = None
-        if request.model.model_version.output_info.data.concepts:
+        if request.HasField("model") and request.model.model_version.output_info.data.concepts:
             return note + _merge(target, request)
         return note + target.prefix + (request.SerializeToString() if raw is None else raw)
 

@@ -9,8 +9,43 @@ from types import TracebackType
 from modelyard.errors import Cancelled, DeadlineExceeded, ModelyardError
 from modelyard.server.api.doorway.types import Receive
 
-WATCH_AFTER_S = 0.02
-"""A watcher costs as much as a small request: only those that take longer than this get one."""
+LOOK_S = 0.015
+"""A watcher costs as much as a small request: only those that take longer than this get one, within twice the time."""
+
+
+class Lookout:
+    """Sees which requests take long. One timer for all of a door: one for each would cost more than the rest of it.
+
+    A door answers in one event loop. It is kept: to ask for the running one is a system call.
+    """
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._young: list[Lifeline] = []
+        self._old: list[Lifeline] = []
+        self._is_looking = False
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that the door answers in."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
+
+    def add(self, lifeline: Lifeline) -> None:
+        """Have it watched if it is still there in a while."""
+        self._young.append(lifeline)
+        if not self._is_looking:
+            self._is_looking = True
+            self.loop.call_later(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        late, self._old, self._young = self._old, self._young, []
+        for lifeline in late:
+            lifeline.start_watching()
+        self._is_looking = bool(self._old)
+        if self._is_looking:
+            self.loop.call_later(LOOK_S, self._look)
 
 
 class Lifeline:
@@ -18,31 +53,35 @@ class Lifeline:
 
     Args:
         deadline: A `time.monotonic()` value; None for no limit.
+        lookout: The door's.
     """
 
-    __slots__ = ("_deadline", "_reason", "_task", "_timers", "_watcher")
+    __slots__ = ("_deadline", "_lookout", "_reason", "_receive", "_task", "_timer", "_watcher")
 
-    def __init__(self, deadline: float | None) -> None:
+    def __init__(self, deadline: float | None, lookout: Lookout) -> None:
         self._deadline = deadline
+        self._lookout = lookout
         self._reason: ModelyardError | None = None
+        self._receive: Receive | None = None
         self._task: asyncio.Task[object] | None = None
-        self._timers: list[asyncio.TimerHandle] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Lifeline:
-        self._task = asyncio.current_task()
+        loop = self._lookout.loop
+        self._task = asyncio.current_task(loop)
         if self._deadline is not None:
             left_s = max(0.0, self._deadline - time.monotonic())
-            error = DeadlineExceeded("the deadline has passed")
-            self._timers.append(asyncio.get_running_loop().call_later(left_s, self._end, error))
+            self._timer = loop.call_later(left_s, self._end, DeadlineExceeded("the deadline has passed"))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         task, self._task = self._task, None
-        for timer in self._timers:
-            timer.cancel()
+        self._receive = None
+        if self._timer is not None:
+            self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
         if self._reason is None or task is None:
@@ -54,8 +93,13 @@ class Lifeline:
     def watch(self, receive: Receive) -> None:
         """Look for a disconnect from here on. Only where all that matters of the request has been read: what else
         arrives is thrown away."""
-        loop = asyncio.get_running_loop()
-        self._timers.append(loop.call_later(WATCH_AFTER_S, self._start_watcher, receive))
+        self._receive = receive
+        self._lookout.add(self)
+
+    def start_watching(self) -> None:
+        """It takes long, unless it is over."""
+        if self._receive is not None:
+            self._watcher = self._lookout.loop.create_task(self._watch(self._receive))
 
     def hang_up(self) -> None:
         """The caller went away."""
@@ -65,9 +109,6 @@ class Lifeline:
         if self._task is not None and self._reason is None:
             self._reason = reason
             self._task.cancel()
-
-    def _start_watcher(self, receive: Receive) -> None:
-        self._watcher = asyncio.get_running_loop().create_task(self._watch(receive))
 
     async def _watch(self, receive: Receive) -> None:
         event = await receive()

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from modelyard.errors import Cancelled, DeadlineExceeded, InvalidRequest, MethodNotImplemented, ModelyardError, TooLarge
 from modelyard.server.api.doorway.inflow import Inflow
-from modelyard.server.api.doorway.lifeline import Lifeline
+from modelyard.server.api.doorway.lifeline import Lifeline, Lookout
 from modelyard.server.api.doorway.request_ids import PREFIX_HEADER, make_request_id
 from modelyard.server.api.doorway.types import Headers, Receive, Scope, Send
 from modelyard.server.api.grpc.answer import Answer
@@ -54,6 +54,7 @@ class GrpcDoor:
 
     def __init__(self, v2: V2, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self._v2 = v2
+        self._lookout = Lookout()
         self._max_message_bytes = max_message_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,7 +86,7 @@ class GrpcDoor:
         if encoding not in ACCEPTED_ENCODINGS:
             text = f"grpc-encoding {encoding!r} is not supported"
             return await answer.finish(GRPC_UNIMPLEMENTED, text, [ACCEPT_ENCODING])
-        with Lifeline(envelope.deadline) as lifeline:
+        with Lifeline(envelope.deadline, self._lookout) as lifeline:
             if method.is_client_streaming:
                 return await self._stream_both(method, envelope, encoding, receive, answer, lifeline)
             first = await receive()

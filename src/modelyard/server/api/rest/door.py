@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 from modelyard.errors import Cancelled, InternalError, ModelyardError
 from modelyard.server.api.doorway.inflow import Inflow
-from modelyard.server.api.doorway.lifeline import Lifeline
+from modelyard.server.api.doorway.lifeline import Lifeline, Lookout
 from modelyard.server.api.doorway.types import Receive, Scope, Send
 from modelyard.server.api.rest import requests
 from modelyard.server.api.rest.delta import DeltaPaths, is_below
@@ -34,6 +34,7 @@ class RestDoor:
 
     def __init__(self, v2: V2, *, is_ready: Callable[[], bool], delta: DeltaPaths | None = None) -> None:
         self._v2 = v2
+        self._lookout = Lookout()
         self._routes = Routes(load_methods().values(), v2.handled)
         self._pages = PlainPages(is_ready)
         self._delta = delta
@@ -69,7 +70,7 @@ class RestDoor:
             await visit.refuse(415, "a compressed request body is not supported")
             return
         envelope = visit.make_envelope()
-        with Lifeline(envelope.deadline) as lifeline:
+        with Lifeline(envelope.deadline, self._lookout) as lifeline:
             if match.route.method.is_client_streaming:
                 await self._stream_both(visit, match, envelope, lifeline)
             else:

@@ -100,6 +100,6 @@ def _read_address(call: Call, request: PostModelOutputsRequest) -> Address:
         app_id=call.app_id or model.app_id,
         model_id=request.model_id or model.id,
         version_id=request.version_id or model.model_version.id or call.version,
-        deployment_id=request.runner_selector.deployment.id,
+        deployment_id=request.runner_selector.deployment.id if request.HasField("runner_selector") else "",
         headers=call.headers,
     )
