@@ -41,6 +41,7 @@ def make_intake(
     depot = Depot(place / "depot")
     rows = UploadRows(
         house.store,
+        folder,
         concurrent_per_user=settings.concurrent_per_user,
         sealer=Sealer(place),
         write_line=write_line,

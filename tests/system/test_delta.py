@@ -133,6 +133,16 @@ def test_both_paths_pass_the_choke_point(server: RunningServer, echo_version: st
         assert request(server, "GET", path)[0] == 405
 
 
+def test_a_refusal_reaches_a_client_that_sends_all_of_a_large_body_first(
+    server: RunningServer, echo_version: str, paths: tuple[str, str]
+) -> None:
+    large = bytes(20_000_000)
+    assert request(server, "PUT", paths[1], large, token="nonsense")[0] == 401
+    assert request(server, "PUT", paths[1].replace("offset=0", "offset=2"), large)[0] == 409
+    assert request(server, "PUT", paths[1], large)[0] == 400
+    assert request(server, "POST", paths[0], large, token="nonsense")[0] == 401
+
+
 def test_the_protocol_is_told_without_a_token(server: RunningServer) -> None:
     assert request(server, "GET", "/modelyard/v1", token="") == (200, {"protocol": "modelyard", "version": 1})
     assert request(server, "GET", "/modelyard/v2", token="")[0] == 404

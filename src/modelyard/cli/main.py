@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "traffic": "Share the requests out by weight or by header.",
     "scale": "Set how many replicas a model may have.",
     "logs": "Show the build log or the run log of a model.",
+    "depot": "Look after the files that a server keeps: usage, gc, scrub.",
     "tokens": "Create, list and revoke access tokens.",
     "delete": "Delete a model, or one version of it.",
 }

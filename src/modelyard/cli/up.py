@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 
 from modelyard.client.auth import default_data_dir
+from modelyard.config.quantities import parse_memory_bytes
+from modelyard.errors import InvalidConfig, InvalidRequest
 
 # Large payloads are dominated by page faults: docs/architecture/05-predict.md.
 ALLOCATOR = {
@@ -41,6 +43,12 @@ ALLOCATOR = {
     type=click.IntRange(1, 1_000_000),
     help="Requests that may wait for a model's replicas; beyond that, the answer is 429 at once.",
 )
+@click.option(
+    "--quota",
+    default="",
+    metavar="SIZE",
+    help="What one user's versions may have together, such as 50Gi; each content counts once.  [default: no limit]",
+)
 def command(
     host: str,
     port: int,
@@ -50,6 +58,7 @@ def command(
     *,
     no_fetch: bool,
     queue_size: int,
+    quota: str,
 ) -> None:
     """Run the server: every door on one port, everything it keeps in one directory.
 
@@ -74,9 +83,17 @@ def command(
         user_id=choose_user(directory, user_id),
         queue_size=queue_size,
         fetch=options.FetchSettings(is_enabled=not no_fetch, allow=fetch_allow),
+        uploads=options.UploadSettings(quota_bytes=_read_quota(quota)),
         hub_token=os.environ.get("HF_TOKEN", ""),
     )
     uvloop.run(serve(settings, lambda address: click.echo(f"ready {address}")))
+
+
+def _read_quota(text: str) -> int:
+    try:
+        return parse_memory_bytes(text) if text else 0
+    except InvalidConfig as error:
+        raise InvalidRequest(f"--quota: {error.message.replace('memory', 'room')}") from None
 
 
 def _tune_allocator() -> None:

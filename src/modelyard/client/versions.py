@@ -19,7 +19,9 @@ from modelyard.wire.messages import (
     StatusCode,
 )
 
-POLL_S = 0.2
+POLLS_S = (0.05, 0.2)
+"""How often a build is asked about: often while it may be an edit of the code, which takes a part of a second."""
+QUICK_S = 3.0
 MAX_NUMBER_DIGITS = 9
 COMMIT_KEYS = ("commit", "git_commit", "commit_hash")
 SHOWN_DIGITS = 11
@@ -81,8 +83,9 @@ class Versions:
             Unavailable: no server has answered for `PATIENCE_S`.
         """
         lines = Logs(self._transport).follow_build(name)
-        answered_at = time.monotonic()
+        began_at = answered_at = time.monotonic()
         while True:
+            pause_s = POLLS_S[time.monotonic() - began_at > QUICK_S]
             try:
                 version = self.get(name)
                 for line in lines.read_new():
@@ -90,14 +93,14 @@ class Versions:
             except Unavailable:
                 if time.monotonic() - answered_at > PATIENCE_S:
                     raise
-                time.sleep(POLL_S)
+                time.sleep(pause_s)
                 continue
             answered_at = time.monotonic()
             if version.status.code == StatusCode.MODEL_TRAINED:
                 return version
             if version.status.code not in UNDER_WAY:
                 raise BuildFailed(version.status.description, details=version.status.details)
-            time.sleep(POLL_S)
+            time.sleep(pause_s)
 
 
 def read_number(version: ModelVersion) -> int:

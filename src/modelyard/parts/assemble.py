@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 
 from modelyard.errors import InternalError
-from modelyard.parts.depot import Depot
+from modelyard.parts.depot import Depot, has_seal, seal
 from modelyard.parts.files import FileEntry, Part
 
 
@@ -16,7 +16,8 @@ def assemble(depot: Depot, *, code: str, weights: str, dest: Path) -> Path:
     """Put a version's files together at `dest`; returns it. Blocking, idempotent, safe when two do it at once.
 
     Code is copied, and verified on the way. Weights are hard links to the depot's own files, read-only, or copies where
-    the two are on different disks. `dest` appears complete or not at all.
+    the two are on different disks; what has lost its seal is read through. `dest` appears complete or not at all. A
+    folder that is there is used again if its weights still have their seals; else it is made anew.
 
     Args:
         depot: Has both parts.
@@ -28,7 +29,9 @@ def assemble(depot: Depot, *, code: str, weights: str, dest: Path) -> Path:
         InternalError: The depot lacks a file, or has it damaged.
     """
     if dest.is_dir():
-        return dest
+        if _has_weights(depot.get_part(weights) if weights else Part(), dest):
+            return dest
+        _put_aside(dest)
     dest.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(dest)
     temporary = dest.parent / f".{dest.name}.{os.getpid()}-{uuid.uuid4().hex}"
@@ -51,12 +54,25 @@ def _link_weights(depot: Depot, part: Part, folder: Path) -> None:
     for entry in part.files:
         target = _make_place(folder, entry)
         source = depot.path_of(entry.digest)
-        if not source.is_file() or source.stat().st_size != entry.size_bytes:
-            raise InternalError(f"the depot's file for {entry.path} is missing or has another size")
+        if not depot.keep(entry.digest, entry.size_bytes):
+            raise InternalError(
+                f"the depot's file for {entry.path} is missing or damaged", hint="upload the model again"
+            )
         try:
             os.link(source, target)
         except OSError:
             depot.copy_out(entry.digest, target, mode=0o444)
+            seal(target, entry.digest)
+
+
+def _has_weights(part: Part, folder: Path) -> bool:
+    """Are they as the depot gave them, seal and all?"""
+    return all(has_seal(folder / entry.path, entry.digest) for entry in part.files)
+
+
+def _put_aside(dest: Path) -> None:
+    """Out of the way, for `_clear_leftovers` of a later process: a replica may still have it open."""
+    dest.rename(dest.parent / f".{dest.name}.{os.getpid()}-{uuid.uuid4().hex}")
 
 
 def _make_place(folder: Path, entry: FileEntry) -> Path:

@@ -30,7 +30,7 @@ SEALS_FROM_NS = 946_684_800 * 10**9
 that compare files by size and time keep telling two of them apart."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, order=True)
 class Content:
     """One file of the depot."""
 
@@ -197,6 +197,7 @@ class Depot:
         path = self.path_of(digest)
         if not path.exists() or hash_file(path) == digest:
             return False
+        os.utime(path)  # breaks the seal for those who have links to it
         self._damaged.mkdir(mode=0o700, exist_ok=True)
         path.replace(self._damaged / digest)
         return True
@@ -255,11 +256,13 @@ class Depot:
             path.unlink()
 
     def _make_temporary(self) -> Path:
-        return self._temporary / uuid.uuid4().hex
+        return self._temporary / f"{int(time.time())}-{uuid.uuid4().hex}"
 
     def _clear_leftovers(self) -> None:
+        """By the time in the name: that of a sealed file says nothing."""
         for path in self._temporary.iterdir():
-            if time.time() - path.stat().st_mtime > LEFTOVER_AGE_S:
+            made_at = path.name.partition("-")[0]
+            if not made_at.isdecimal() or time.time() - int(made_at) > LEFTOVER_AGE_S:
                 path.unlink(missing_ok=True)
 
 
@@ -286,9 +289,14 @@ def seal(path: Path, digest: str) -> None:
 def has_seal(path: Path, digest: str) -> bool:
     """Is it a file that `seal` closed with this content, and nobody has written to since?"""
     try:
-        return path.stat(follow_symlinks=False).st_mtime_ns == _seal_of(digest)
+        return is_seal_of(path.stat(follow_symlinks=False).st_mtime_ns, digest)
     except FileNotFoundError:
         return False
+
+
+def is_seal_of(mtime_ns: int, digest: str) -> bool:
+    """Is it the time of modification that `seal` gives to this content?"""
+    return mtime_ns == _seal_of(digest)
 
 
 def _set_times(file: Path | int, digest: str) -> None:

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from modelyard.parts.blame import explain_failure
 from modelyard.parts.builder import Builder, BuilderSettings, Finished, Log
 from modelyard.parts.files import is_digest
 from modelyard.parts.lock import Lock, LockRecords, list_install_options, resolve
-from modelyard.parts.pythons import choose_python, list_pythons
+from modelyard.parts.pythons import Python, choose_python, list_pythons
 from modelyard.parts.requirements import parse_requirements
 
 __all__ = ["BuilderSettings", "Environment", "Environments", "Lock"]
@@ -54,6 +54,7 @@ class Environments:
         self._root = root.absolute()
         self._builder = Builder(settings or BuilderSettings(), self._root / ".home")
         self._records = LockRecords(self._root / ".locks")
+        self._pythons: list[Python] = []
         for name in (".guards", ".work"):
             (self._root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         self._clear_leftovers()
@@ -77,7 +78,7 @@ class Environments:
             requirements = parse_requirements(requirements_text)
         except InvalidFolder as error:
             raise BuildFailed(error.message, hint=error.hint) from error
-        python = choose_python(python_version, list_pythons(self._builder))
+        python = self._choose_python(python_version)
         for warning in requirements.warnings:
             log(f"warning: {warning}")
         if known := self._records.find(requirements, python):
@@ -121,8 +122,18 @@ class Environments:
             return None
         return Environment(digest=digest, python=_python_of(folder))
 
+    def _choose_python(self, wanted: str) -> Python:
+        """By the interpreters as they were last looked for, which takes longer than all else that an edit of the code
+        needs; looked for again where none fits, or one has gone."""
+        known = self._pythons
+        if known and all(python.path.exists() for python in known):
+            with suppress(BuildFailed):
+                return choose_python(wanted, known)
+        self._pythons = list_pythons(self._builder)
+        return choose_python(wanted, self._pythons)
+
     def _fill(self, folder: Path, lock: Lock, log: Log, stop: threading.Event | None) -> None:
-        python = choose_python(lock.python_version, list_pythons(self._builder))
+        python = self._choose_python(lock.python_version)
         with self._scratch() as scratch:
             (scratch / "lock.txt").write_text(lock.text, encoding="utf-8")
             made = self._builder.run(

@@ -2,7 +2,8 @@
 
 One small file a folder, replaced whole: of two that write at once the later wins, and both are right. The time of the
 last change of the inode is compared too, because a program may set the time of modification. What was modified a moment
-ago is not remembered: a second write within the same tick of the clock would not show.
+ago is not remembered: a second write within the same tick of the clock would not show. A file that a depot has sealed
+needs neither: its time of modification is made from its digest.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from modelyard.errors import InvalidFolder
 from modelyard.parts.cache_dir import default_cache_dir
-from modelyard.parts.depot import BLOCK_BYTES
+from modelyard.parts.depot import BLOCK_BYTES, is_seal_of
 from modelyard.parts.files import FileEntry, is_digest
 
 SETTLED_NS = 2 * 10**9
@@ -84,11 +85,14 @@ class _Record:
     def find(self, name: str, status: os.stat_result) -> str:
         """The digest of a file that still is as it was; "" for any other."""
         stamp, digest = self._known.get(name, ([], ""))
-        return digest if stamp == _stamp(status) else ""
+        now = _stamp(status)
+        is_sealed = stamp[:4] == now[:4] and bool(digest) and is_seal_of(status.st_mtime_ns, digest)
+        return digest if stamp == now or is_sealed else ""
 
     def note(self, name: str, status: os.stat_result, digest: str) -> None:
         """Remember a digest, where it can be trusted later."""
-        if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > SETTLED_NS or self.find(name, status):
+        is_settled = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > SETTLED_NS
+        if is_settled or is_seal_of(status.st_mtime_ns, digest):
             self._now[name] = (_stamp(status), digest)
 
     def keep(self) -> None:
@@ -111,7 +115,7 @@ def _read(path: Path) -> Mapping[str, tuple[Stamp, str]]:
 
 
 def _stamp(status: os.stat_result) -> Stamp:
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev]
+    return [status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev, status.st_ctime_ns]
 
 
 def _hash(path: Path, on_bytes: Callable[[int], None]) -> str:

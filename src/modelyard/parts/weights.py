@@ -79,12 +79,20 @@ class Checkpoints:
         token = clean_token(token)
         listener = _Listener(log, progress)
         try:
-            return self._fetch(self._ask(info), token, listener, stop)
+            found = self._fetch(self._ask(info), token, listener, stop)
+            if not self._keep(found):  # a sweep of the depot was quicker
+                found = self._fetch(self._ask(info), token, listener, stop)
+                self._keep(found)
+            return found
         except OSError as error:
             raise CheckpointsFailed(
                 f"checkpoints: {info.repo_id} cannot be kept on this machine: {error.strerror}",
                 hint="the cache's folder must be writable, and its disk needs some room",
             ) from error
+
+    def _keep(self, checkpoint: Checkpoint) -> bool:
+        """Decide on its files, so that no sweep removes them before they belong to a version."""
+        return all(self._depot.keep(entry.digest, entry.size_bytes) for entry in checkpoint.part.files)
 
     def _fetch(self, asked: Asked, token: str, listener: _Listener, stop: threading.Event | None) -> Checkpoint:
         if _COMMIT.fullmatch(asked.revision) and (found := self._records.find_commit(asked, asked.revision, token)):

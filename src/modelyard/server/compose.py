@@ -27,6 +27,7 @@ from modelyard.server.api.v2.uploads import UploadsV2
 from modelyard.server.backends.processes import ProcessBackend
 from modelyard.server.carriers.h2corn import H2CornCarrier
 from modelyard.server.control.builds import Builds
+from modelyard.server.control.caretaker import Caretaker
 from modelyard.server.control.keeper import Means
 from modelyard.server.control.maker import Maker
 from modelyard.server.control.reconcile import Reconcile
@@ -100,18 +101,40 @@ async def _open_house(settings: Settings) -> AsyncIterator[_House]:
         desk = await open_desk(settings, store, fetcher, stack)
         depot = Depot(settings.depot_dir)
         sealer = Sealer(settings.secrets_dir)
-        uploads, deltas = _make_uploads(settings, desk, depot, sealer)
+        arrivals = Arrivals(settings.arrivals_dir)
+        uploads, deltas = _make_uploads(settings, desk, depot, arrivals, sealer)
         await uploads.recover()
         await _start_control(settings, stack, desk.store, depot, desk.router, desk.logs, sealer)
+        caretaker = Caretaker(store=desk.store, depot=depot, clear_arrivals=arrivals.clear_abandoned)
+        looking = asyncio.create_task(keep_running("caretaker", caretaker.run), name="caretaker")
+        stack.push_async_callback(_cancel, looking)
         handlers = desk.make_handlers() | UploadsV2(uploads).handlers()
         v2 = V2(Access(desk.tokens), handlers)
         yield _House(v2=v2, delta=DeltaPaths(v2, deltas))
 
 
-def _make_uploads(settings: Settings, desk: Desk, depot: Depot, sealer: Sealer) -> tuple[Uploads, Deltas]:
+@asynccontextmanager
+async def open_caretaker(settings: Settings) -> AsyncIterator[Caretaker]:
+    """Who looks after the depot of a data directory, beside its server or without one."""
+    store = await SqlStore.open(settings.database_url)
+    try:
+        settings.arrivals_dir.mkdir(mode=0o700, exist_ok=True)
+        yield Caretaker(
+            store=store,
+            depot=Depot(settings.depot_dir),
+            clear_arrivals=Arrivals(settings.arrivals_dir).clear_abandoned,
+        )
+    finally:
+        await store.close()
+
+
+def _make_uploads(
+    settings: Settings, desk: Desk, depot: Depot, arrivals: Arrivals, sealer: Sealer
+) -> tuple[Uploads, Deltas]:
     """Both ways by which versions come."""
     rows = UploadRows(
         desk.store,
+        settings.uploads_dir,
         concurrent_per_user=settings.uploads.concurrent_per_user,
         sealer=sealer,
         write_line=desk.logs.append,
@@ -124,7 +147,7 @@ def _make_uploads(settings: Settings, desk: Desk, depot: Depot, sealer: Sealer) 
         desk.store,
         desk.models,
         depot,
-        Arrivals(settings.arrivals_dir),
+        arrivals,
         folder,
         settings=limits,
         rows=rows,

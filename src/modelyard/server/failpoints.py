@@ -22,6 +22,8 @@ NAMES = frozenset(
         "delta.file_whole",
         "delta.row_added",
         "delta.adopted",
+        "gc.marked",
+        "gc.removed",
         "build.started",
         "build.fetched",
         "build.locked",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -90,3 +91,38 @@ def test_leftovers_of_a_killed_process_are_removed(depot: Depot, tmp_path: Path)
     left.mkdir(parents=True)
     assemble(depot, code=add(depot, a=b"a"), weights="", dest=tmp_path / "v" / "v1")
     assert not left.exists()
+
+
+def test_weights_that_were_written_to_are_not_used_again(depot: Depot, tmp_path: Path) -> None:
+    code, weights = add(depot, a=b"a"), add(depot, w=b"weights")
+    folder = assemble(depot, code=code, weights=weights, dest=tmp_path / "v" / "v1")
+    (folder / "w").chmod(0o644)
+    (folder / "w").write_bytes(b"changed")  # and with it the depot's file, which is the same one
+    with pytest.raises(InternalError, match="missing or damaged"):
+        assemble(depot, code=code, weights=weights, dest=folder)
+    depot.add_bytes(b"weights")
+    assert (assemble(depot, code=code, weights=weights, dest=folder) / "w").read_bytes() == b"weights"
+
+
+def test_a_file_that_a_scrub_put_aside_is_not_served_from_an_old_folder(depot: Depot, tmp_path: Path) -> None:
+    code, weights = add(depot, a=b"a"), add(depot, w=b"weights")
+    folder = assemble(depot, code=code, weights=weights, dest=tmp_path / "v" / "v1")
+    entry = depot.get_part(weights).files[0]
+    before = (folder / "w").stat()
+    (folder / "w").chmod(0o644)
+    (folder / "w").write_bytes(b"weightz")
+    os.utime(folder / "w", ns=(before.st_atime_ns, before.st_mtime_ns))  # as a disk does it: the time tells nothing
+    assert not depot.scrub(entry.digest)
+    depot.add_bytes(b"weights")
+    assert (assemble(depot, code=code, weights=weights, dest=folder) / "w").read_bytes() == b"weights"
+
+
+def test_copied_weights_are_used_again(depot: Depot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", refuse)
+    weights = add(depot, w=b"weights")
+    folder = assemble(depot, code=add(depot), weights=weights, dest=tmp_path / "v1")
+    inode = folder.stat().st_ino
+    assert assemble(depot, code=add(depot), weights=weights, dest=folder).stat().st_ino == inode

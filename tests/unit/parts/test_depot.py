@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.errors import InternalError
-from modelyard.parts.depot import Depot, Swept, has_seal
+from modelyard.parts.depot import Depot, Swept, has_seal, seal
 from modelyard.parts.files import FileEntry, Part
 
 
@@ -107,12 +107,14 @@ def test_parts_come_back_as_they_went_in(depot: Depot) -> None:
 
 
 def test_leftovers_of_a_crash_are_removed_at_the_next_start(depot: Depot, tmp_path: Path) -> None:
-    old, new = tmp_path / "depot" / "tmp" / "old", tmp_path / "depot" / "tmp" / "new"
-    for path in (old, new):
+    folder, now = tmp_path / "depot" / "tmp", int(time.time())
+    old, older, new = folder / f"{now - 7200}-a", folder / "of an earlier release", folder / f"{now - 60}-b"
+    for path in (old, older, new):
         path.write_text("")
-    os.utime(old, (time.time() - 7200,) * 2)
+        seal(path, "0" * 64)
     Depot(tmp_path / "depot")
     assert not old.exists()
+    assert not older.exists()
     assert new.exists()
 
 

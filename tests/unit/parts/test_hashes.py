@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.errors import InvalidFolder
+from modelyard.parts.depot import seal
 from modelyard.parts.hashes import hash_files
 
 
@@ -80,6 +81,19 @@ def test_what_was_written_a_moment_ago_is_read_again(folder: Folder) -> None:
     folder.hash("a")
     assert folder.hash("a") == [digest(b"content")]
     assert folder.read == 7
+
+
+def test_a_sealed_file_is_read_once_whatever_links_and_looks_do_to_its_inode(folder: Folder) -> None:
+    folder.ahead_s = 0
+    folder.write("a", b"content")
+    seal(folder.place / "a", digest(b"content"))
+    folder.hash("a")
+    os.link(folder.place / "a", folder.place / "b")  # changes the inode's time
+    assert folder.hash("a") == [digest(b"content")]
+    assert folder.read == 0
+    (folder.place / "a").chmod(0o644)
+    folder.write("a", b"another")
+    assert folder.hash("a") == [digest(b"another")]
 
 
 def test_a_record_that_is_damaged_is_none(folder: Folder) -> None:

@@ -77,6 +77,7 @@ class ProcessReplica:
     def begin(self, process: asyncio.subprocess.Process, output: int, *, hello_s: float) -> None:
         """Look after a process that was just started; `output` is the reading end of what it prints."""
         self._process = process
+        log.info("worker.started replica=%s version=%s", self.spec.replica_id, self.spec.version_id)
         self._task = asyncio.create_task(self._look_after(process, LinePump(output, self._take_line)))
         self._end_after(hello_s, f"the worker did not connect within {hello_s:g} s", unless=self._has_said_hello)
 

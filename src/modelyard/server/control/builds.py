@@ -124,6 +124,7 @@ class Builds:
 
     async def _build(self, version: Version, job: Build, stop: threading.Event) -> Version:
         version = await self._move(version, VersionState.BUILDING, "resolving the environment")
+        log.info("build.started version=%s", version.version_id)
         failpoints.hit("build.started")
         made = await self._in_thread(version, job, stop)
         size_bytes = version.size_bytes + (made.checkpoint.part.size_bytes if made.checkpoint else 0)

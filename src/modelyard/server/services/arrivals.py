@@ -6,7 +6,6 @@ app of one user: nobody goes on with, or finds, what another one has sent. All m
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -21,7 +20,7 @@ from modelyard.errors import Conflict, InvalidRequest
 from modelyard.parts.depot import BLOCK_BYTES, has_seal, seal
 from modelyard.server import failpoints
 from modelyard.server.records import AppKey
-from modelyard.server.services.upload_file import check_disk, explain_full_disk
+from modelyard.server.services.upload_file import check_disk, explain_fault
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -49,11 +48,9 @@ class Arrival:
         try:
             _write_all(self.file, block)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise
             # What has come makes room again: the rest of the server needs some, to answer and to delete.
             self.path.unlink(missing_ok=True)
-            raise explain_full_disk(self.path.parent) from error
+            raise explain_fault(error, self.path.parent) from error
         self.running.update(block)
         self.received_bytes += len(block)
         failpoints.hit("delta.piece_written")

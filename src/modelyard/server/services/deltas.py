@@ -30,7 +30,7 @@ from modelyard.server.services.arrivals import Arrival, Arrivals, link_or_copy
 from modelyard.server.services.belongings import Belonging, Belongings
 from modelyard.server.services.intake import DECIDING, TakenIn, take_files
 from modelyard.server.services.models import Models
-from modelyard.server.services.upload_file import check_disk
+from modelyard.server.services.upload_file import check_disk, explain_fault
 from modelyard.server.services.upload_rows import UploadRows
 from modelyard.server.services.versions import make_version_id
 from modelyard.server.settings import UploadSettings
@@ -134,8 +134,13 @@ class Deltas:
             raise TooLarge(f"the file has {piece.size_bytes} bytes; at most {self._settings.max_size_bytes} may be")
         with self._few_pieces(piece.owner.user_id):
             opened = self._arrivals.open(piece.owner, piece.digest, piece.size_bytes, offset=piece.offset)
-            async with _in_threads(opened) as arrival:
-                await self._write(arrival, blocks)
+            try:
+                async with _in_threads(opened) as arrival:
+                    await self._write(arrival, blocks)
+            except ConnectionError:
+                raise
+            except OSError as error:
+                raise explain_fault(error, self._folder) from error
             return arrival.received_bytes
 
     async def _write(self, arrival: Arrival, blocks: AsyncIterator[bytes]) -> None:
@@ -260,7 +265,7 @@ class Deltas:
             elif entry.path in DECIDING:
                 coming[entry.digest] = folder / entry.path
             else:
-                raise UploadIncomplete(f"{entry.path} was removed meanwhile", hint="upload again")
+                raise Conflict(f"{entry.path} was removed from the depot meanwhile", hint="ask again")
         self._depot.adopt_all(((path, digest) for digest, path in coming.items()), is_verified=True)
 
     @contextmanager

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 from pathlib import Path
 from typing import BinaryIO
 
-from modelyard.errors import InvalidRequest, TooLarge, UploadIncomplete
+from modelyard.errors import InternalError, InvalidRequest, ModelyardError, TooLarge, UploadIncomplete
 
 DISK_RESERVE = 0.05
 """This share of the disk stays free."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 ROOM_HINT = (
     "delete versions that are not needed any more and run `modelyard depot gc`, or give the server a larger disk"
 )
@@ -91,6 +93,9 @@ def check_disk(folder: Path, size_bytes: int) -> None:
         )
 
 
-def explain_full_disk(folder: Path) -> TooLarge:
-    """The error of a write that found no room."""
-    return TooLarge(f"the server's disk is full ({shutil.disk_usage(folder).free} bytes are free)", hint=ROOM_HINT)
+def explain_fault(error: OSError, folder: Path) -> ModelyardError:
+    """The error of a write that failed: mostly, the disk is full."""
+    if error.errno in FULL:
+        free = shutil.disk_usage(folder).free
+        return TooLarge(f"the server's disk is full: {error.strerror} ({free} bytes are free)", hint=ROOM_HINT)
+    return InternalError(f"the server could not take the upload: {error.strerror}", hint="its log has more")

@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 from modelyard.errors import Cancelled, Conflict, InternalError, ModelyardError
 from modelyard.server import failpoints
 from modelyard.server.records import Build, BuildState, LogType, ModelKey, Version, VersionState
 from modelyard.server.sealing import Sealer
 from modelyard.server.services.intake import TakenIn, complete_spec
+from modelyard.server.services.upload_file import explain_fault
 from modelyard.server.services.versions import make_version_id, pack_spec
 from modelyard.server.store.base import Store
 from modelyard.wire.messages import ModelVersion
@@ -28,6 +30,7 @@ class UploadRows:
     def __init__(
         self,
         store: Store,
+        folder: Path,
         *,
         concurrent_per_user: int,
         sealer: Sealer,
@@ -35,6 +38,7 @@ class UploadRows:
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
+        self._folder = folder
         self._limit = concurrent_per_user
         self._sealer = sealer
         self._write_line = write_line
@@ -144,10 +148,14 @@ class UploadRows:
             return b""
         return self._sealer.seal(taken.hub_token or hub_token, owner=version.version_id)
 
-    async def _fail_by_fault(self, version: Version, error: Exception) -> InternalError:
+    async def _fail_by_fault(self, version: Version, error: Exception) -> ModelyardError:
         """Log a fault of ours, such as a full disk, and make the error that the client gets."""
         log.error("upload.crashed version=%s", version.version_id, exc_info=error)
-        what = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        fault = InternalError(f"the server could not take the upload: {what}", hint="its log has more")
+        fault: ModelyardError
+        if isinstance(error, OSError):
+            fault = explain_fault(error, self._folder)
+        else:
+            what = type(error).__name__
+            fault = InternalError(f"the server could not take the upload: {what}", hint="its log has more")
         await self.fail(version, fault)
         return fault

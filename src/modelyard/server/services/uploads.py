@@ -111,16 +111,14 @@ class Uploads:
         with self._rows.one_of_few(announcement.user_id):
             version = self._rows.make(model.key, announcement.spec)
             archive = UploadFile(self._folder / f"{version.version_id}.part", announcement.total_bytes)
-            try:
-                async with (
-                    self._rows.telling(version),
-                    aclosing(self._run(version, announcement, archive, parts)) as steps,
-                ):
-                    async for progress in steps:
-                        yield progress
-            finally:
-                await asyncio.to_thread(archive.discard)
-                await asyncio.to_thread(_remove, self._staging(version))
+            async with self._rows.telling(version):
+                try:
+                    async with aclosing(self._run(version, announcement, archive, parts)) as steps:
+                        async for progress in steps:
+                            yield progress
+                finally:  # before the end is told: where the disk is full, the store needs the room
+                    await asyncio.to_thread(archive.discard)
+                    await asyncio.to_thread(_remove, self._staging(version))
 
     async def _run(
         self, version: Version, announcement: Announcement, archive: UploadFile, parts: AsyncIterator[ContentPart]

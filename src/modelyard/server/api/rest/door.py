@@ -93,6 +93,7 @@ class RestDoor:
         if first.get("more_body"):
             refusal = await self._v2.admit(method.name, envelope)
             if refusal is not None:
+                await visit.drain()
                 await visit.reply(method, refusal)
                 return
         body = await requests.read_body(first, visit.receive, _body_limit(method))
@@ -106,6 +107,7 @@ class RestDoor:
     async def _stream_both(self, visit: Visit, match: Match, envelope: Envelope, lifeline: Lifeline) -> None:
         """A method that takes many messages: newline-delimited JSON, in and out at the same time."""
         method = match.route.method
+        visit.is_conversation = True
         inflow = Inflow(visit.receive, lifeline)
         inflow.start()
         try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 
 from modelyard.errors import ModelyardError
 from modelyard.server.api.doorway.request_ids import PREFIX_HEADER, make_request_id
-from modelyard.server.api.doorway.types import Headers, Receive, Scope, Send
+from modelyard.server.api.doorway.types import Event, Headers, Receive, Scope, Send
 from modelyard.server.api.rest.answers import retry_headers, send_body, send_error, send_failure
 from modelyard.server.api.rest.render import parse_reply, render
 from modelyard.server.api.rest.requests import TIMEOUT_HEADER, read_deadline
@@ -20,13 +22,20 @@ WANTED = frozenset(
     {b"authorization", b"accept", b"content-encoding", TIMEOUT_HEADER, PREFIX_HEADER, HUB_TOKEN_HEADER, VERSION_HEADER}
 )
 
+DRAINED_BYTES = 80 * 1024 * 1024
+"""More than a piece of our client's uploads."""
+DRAIN_IDLE_S = 5.0
+
 
 class Visit:
     """From the first header to the last byte of the answer."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
-        self.receive = receive
+        self._receive = receive
+        self._has_body = True
+        self.is_conversation = False
+        """May the caller wait for answers before the body ends? Then what is left of it is not waited for."""
         self.headers = {name: value for name, value in scope["headers"] if name in WANTED}
         self.request_id = make_request_id(self.headers.get(PREFIX_HEADER))
         self.is_head = scope["method"] == "HEAD"
@@ -34,6 +43,23 @@ class Visit:
         self.name = "-"
         self._send = send
         self._stream = StreamAnswer(send, self.request_id, self.headers.get(b"accept"))
+
+    async def receive(self) -> Event:
+        """ASGI's receive."""
+        event = await self._receive()
+        self._has_body = bool(event.get("more_body")) and event["type"] != "http.disconnect"
+        return event
+
+    async def drain(self) -> None:
+        """Read, and forget, what is left of the body, within bounds: HTTP/1.1 clients send all of it before they look
+        at the answer, and one that says why nothing is taken would never be read."""
+        drained = 0
+        if self.is_conversation:
+            return
+        with suppress(TimeoutError):
+            while self._has_body and drained < DRAINED_BYTES:
+                async with asyncio.timeout(DRAIN_IDLE_S):
+                    drained += len((await self.receive()).get("body", b""))
 
     def make_envelope(self) -> Envelope:
         """What dispatch needs; raises `InvalidRequest` for a wrong timeout."""
@@ -64,10 +90,12 @@ class Visit:
         if self._stream.has_started:
             await self._stream.end_with(error)
         else:
+            await self.drain()
             await send_failure(self._send, error, self.request_id, is_head=self.is_head)
 
     async def refuse(self, status: int, text: str, headers: Headers | None = None) -> None:
         """Answer an error of HTTP itself."""
+        await self.drain()
         await send_error(self._send, status, text, request_id=self.request_id, headers=headers, is_head=self.is_head)
 
     async def page(self, status: int, body: bytes) -> None:

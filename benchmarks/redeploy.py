@@ -1,0 +1,251 @@
+"""Seconds from the upload command to the new version serving, by what has changed and what lies beside it.
+
+A server of its own on this machine, `modelyard upload` as a user types it, and beside it a whole archive of the same
+folder as published clients send one. The split is read from the server's log. Writes results/redeploy.json and .md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from machine import describe_machine
+
+HERE = Path(__file__).parent
+PACKAGES = ("uv", "clarifai-grpc", "h2corn")
+MEBIBYTE = 1024 * 1024
+INTRODUCTION = """\
+# Redeploys
+
+Made by `script/bench redeploy`: medians of {rounds} rounds, in seconds, from the command (`modelyard upload`) to its
+end, when the new version serves. The folder is `string-cat`, with random bytes as its checkpoint where a size is given.
+
+- `send`: the command starts, checks, asks and sends, until the server begins to build.
+- `build`: the environment; until the replica's process is started.
+- `start`: Python starts and imports the worker.
+- `load`: the author's class is imported and loads.
+- `seen`: the new version takes traffic and the command ends.
+- `by hand`: the same Python imports the same class, loads it and predicts once, without any server.
+
+| what | total | send | build | start | load | seen | by hand | total / by hand |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|"""
+STAMP = re.compile(r"^(\S+ \S+?),(\d{3}) ")
+
+
+@dataclass
+class Row:
+    """One thing that is done, and what it took each time."""
+
+    name: str
+    totals: list[float] = field(default_factory=list)
+    splits: list[dict[str, float]] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+class Server:
+    """`modelyard up`, its log, and the folder that is uploaded to it."""
+
+    def __init__(self, place: Path, process: subprocess.Popen[str], log: Path) -> None:
+        self.place = place
+        self.process = process
+        self.log = log
+        self.env = os.environ | {
+            "MODELYARD_DATA_DIR": str(place / "data"),
+            "MODELYARD_CACHE_DIR": str(place / "cache"),
+        }
+        self.env.pop("CLARIFAI_API_BASE", None)
+        self.folder = place / "folder"
+        shutil.copytree(HERE / "string-cat", self.folder, ignore=shutil.ignore_patterns("__pycache__", "sample.txt"))
+        self.edits = 0
+
+    def edit(self) -> None:
+        """Change a line of the code."""
+        self.edits += 1
+        model = self.folder / "1" / "model.py"
+        model.write_text(re.sub(r'self.prefix = ".*"', f'self.prefix = "Hello {self.edits}, "', model.read_text()))
+
+    def run(self, command: list[str | Path]) -> tuple[float, dict[str, float]]:
+        """Run an upload; how long it took, and the split."""
+        seen = self.log.stat().st_size
+        began = time.time()
+        subprocess.run(command, check=True, env=self.env, stdout=subprocess.DEVNULL)
+        ended = time.time()
+        return ended - began, self._split(seen, began, ended)
+
+    def upload(self) -> tuple[float, dict[str, float]]:
+        return self.run([Path(sys.executable).with_name("modelyard"), "upload", "--quiet", self.folder])
+
+    def upload_archive(self) -> tuple[float, dict[str, float]]:
+        return self.run([sys.executable, HERE / "redeploy_archive.py", self.folder])
+
+    def by_hand(self) -> float:
+        """The same Python, the same class, no server."""
+        (environment,) = [path for path in (self.place / "data" / "environments").iterdir() if (path / "bin").is_dir()][
+            :1
+        ]
+        (runtime,) = (self.place / "data" / "runtime").iterdir()
+        sample = self.place / "sample.txt"
+        sample.write_text("a text")
+        command = [environment / "bin" / "python", HERE / "by_hand.py", self.folder, sample]
+        began = time.monotonic()
+        subprocess.run(
+            command, check=True, stdout=subprocess.DEVNULL, env={"PYTHONPATH": str(runtime), "PATH": os.environ["PATH"]}
+        )
+        return time.monotonic() - began
+
+    def memory_mb(self, what: str) -> float:
+        """`VmRSS` or `VmHWM` of the server."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
+
+    def forget_peak(self) -> None:
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def _split(self, seen: int, began: float, ended: float) -> dict[str, float]:
+        at = {"began": began, "ended": ended}
+        with self.log.open() as file:
+            file.seek(seen)
+            for line in file:
+                stamp = STAMP.match(line)
+                if not stamp:
+                    continue
+                moment = datetime.fromisoformat(f"{stamp[1]}.{stamp[2]}+00:00")
+                for event in ("build.started", "worker.started", "worker.loading", "worker.ready"):
+                    if f" {event} " in line:
+                        at[event] = moment.timestamp()
+        steps = ["began", "build.started", "worker.started", "worker.loading", "worker.ready", "ended"]
+        names = ["send", "build", "start", "load", "seen"]
+        return {name: at[after] - at[before] for name, before, after in zip(names, steps, steps[1:], strict=False)}
+
+
+@contextmanager
+def running(place: Path) -> Iterator[Server]:
+    """A server for the length of a block."""
+    log = place / "server.log"
+    command = [Path(sys.executable).with_name("modelyard"), "up", "--port", "0", "--data-dir", place / "data"]
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ | {"TZ": "UTC"}
+        )
+    try:
+        assert process.stdout is not None
+        if not process.stdout.readline().startswith("ready"):
+            raise SystemExit(log.read_text())
+        yield Server(place, process, log)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--gib", type=int, nargs="*", default=[1, 5], help="sizes of checkpoints")
+    parser.add_argument("--archive-gib", type=int, default=1, help="the largest checkpoint to send as an archive")
+    parser.add_argument("--place", type=Path, help="a folder on the disk to measure")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.place) as name, running(Path(name)) as server:
+        rows = measure(server, options)
+    write(rows, options)
+
+
+def measure(server: Server, options: argparse.Namespace) -> list[Row]:
+    rows = [once("first upload; packages in uv's cache", server.upload)]
+    hand = [server.by_hand() for _ in range(options.rounds)]
+    rows += alternate(server, "an edited line", options.rounds)
+    (server.folder / "requirements.txt").write_text("numpy\n")
+    rows.append(once("new requirements (numpy)", server.upload))
+    rows.append(once("old requirements again", lambda: restore(server)))
+    for gib in options.gib:
+        write_random(server.folder / "1" / "checkpoints" / "weights.bin", gib * 1024)
+        rows.append(with_memory(server, f"first upload with {gib} GiB"))
+        rounds = options.rounds if gib <= options.archive_gib else 0
+        rows += alternate(server, f"an edited line beside {gib} GiB", options.rounds, archive_rounds=min(rounds, 1))
+    for row in rows:
+        row.notes["by_hand"] = statistics.median(hand)
+    return rows
+
+
+def once(name: str, upload: Callable[[], tuple[float, dict[str, float]]]) -> Row:
+    total, split = upload()
+    return Row(name=name, totals=[total], splits=[split])
+
+
+def restore(server: Server) -> tuple[float, dict[str, float]]:
+    (server.folder / "requirements.txt").write_text("")
+    return server.upload()
+
+
+def alternate(server: Server, name: str, rounds: int, *, archive_rounds: int | None = None) -> list[Row]:
+    """An edit by delta and one by archive, in turns."""
+    delta, archive = Row(name=name), Row(name=f"{name}, as a whole archive")
+    for number in range(rounds):
+        for row, upload in ((delta, server.upload), (archive, server.upload_archive)):
+            if row is archive and number >= (rounds if archive_rounds is None else archive_rounds):
+                continue
+            server.edit()
+            total, split = upload()
+            row.totals.append(total)
+            row.splits.append(split)
+    return [delta, archive] if archive.totals else [delta]
+
+
+def with_memory(server: Server, name: str) -> Row:
+    """The first upload of large weights, and what it takes of memory on both sides."""
+    before = server.memory_mb("VmRSS")
+    server.forget_peak()
+    row = once(name, server.upload)
+    row.notes["server_grew_mb"] = server.memory_mb("VmHWM") - before
+    row.notes["client_peak_mb"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return row
+
+
+def write_random(path: Path, mebibytes: int) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with path.open("wb") as file:
+        for _ in range(mebibytes):
+            file.write(os.urandom(MEBIBYTE))
+    time.sleep(2.5)  # so that it is no longer a file that was just written
+
+
+def write(rows: list[Row], options: argparse.Namespace) -> None:
+    """The results, for programs and for people."""
+    machine = describe_machine(PACKAGES)
+    results = HERE / "results"
+    content = {"machine": machine, "rows": [vars(row) for row in rows]}
+    (results / "redeploy.json").write_text(json.dumps(content, indent=1) + "\n")
+    lines = [INTRODUCTION.format(rounds=options.rounds)]
+    for row in rows:
+        total, hand = statistics.median(row.totals), row.notes["by_hand"]
+        names = ("send", "build", "start", "load", "seen")
+        parts = [f"{statistics.median(split[name] for split in row.splits):.2f}" for name in names]
+        lines.append(f"| {row.name} | {total:.2f} | {' | '.join(parts)} | {hand:.2f} | {total / hand:.1f} |")
+    lines.append("")
+    for row in rows:
+        if "server_grew_mb" in row.notes:
+            grown, peak = row.notes["server_grew_mb"], row.notes["client_peak_mb"]
+            lines.append(f"- {row.name}: the server grew by {grown:.0f} MB, the client's peak was {peak:.0f} MB")
+    lines += [f"- {key}: {value}" for key, value in machine.items()]
+    (results / "redeploy.md").write_text("\n".join(lines) + "\n")
+    print((results / "redeploy.md").read_text())
+
+
+if __name__ == "__main__":
+    main()
