@@ -23,6 +23,7 @@ from modelyard.server.api.access import Access
 from modelyard.server.api.asgi import make_app
 from modelyard.server.api.rest.delta import DeltaPaths
 from modelyard.server.api.v2.dispatch import V2
+from modelyard.server.api.v2.health import HealthV2
 from modelyard.server.api.v2.uploads import UploadsV2
 from modelyard.server.backends.processes import ProcessBackend
 from modelyard.server.carriers.h2corn import H2CornCarrier
@@ -41,6 +42,7 @@ from modelyard.server.services.belongings import Belongings
 from modelyard.server.services.deltas import Deltas
 from modelyard.server.services.fetch import SafeFetcher
 from modelyard.server.services.logs import Logs
+from modelyard.server.services.readiness import ReadinessService
 from modelyard.server.services.upload_rows import UploadRows
 from modelyard.server.services.uploads import Uploads
 from modelyard.server.settings import Settings
@@ -67,9 +69,9 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         loop.add_signal_handler(one, stop.set)
     async with AsyncExitStack() as stack:
         stack.enter_context(own_data_dir(settings))
-        house = await stack.enter_async_context(_open_house(settings))
+        house = await stack.enter_async_context(_open_house(settings, is_open=lambda: not stop.is_set()))
         carrier = H2CornCarrier(host=settings.host, port=settings.port)
-        address = await carrier.start(make_app(house.v2, is_ready=lambda: not stop.is_set(), delta=house.delta))
+        address = await carrier.start(make_app(house.v2, health=house.health, delta=house.delta))
         write_server_file(settings, address)
         calm_collector()
         announce(address)
@@ -88,11 +90,12 @@ def calm_collector() -> None:
 @dataclass(frozen=True, kw_only=True)
 class _House:
     v2: V2
+    health: HealthV2
     delta: DeltaPaths
 
 
 @asynccontextmanager
-async def _open_house(settings: Settings) -> AsyncIterator[_House]:
+async def _open_house(settings: Settings, *, is_open: Callable[[], bool]) -> AsyncIterator[_House]:
     async with AsyncExitStack() as stack:
         store = await SqlStore.open(settings.database_url)
         stack.push_async_callback(store.close)
@@ -109,8 +112,10 @@ async def _open_house(settings: Settings) -> AsyncIterator[_House]:
         looking = asyncio.create_task(keep_running("caretaker", caretaker.run), name="caretaker")
         stack.push_async_callback(_cancel, looking)
         handlers = desk.make_handlers() | UploadsV2(uploads).handlers()
-        v2 = V2(Access(desk.tokens), handlers)
-        yield _House(v2=v2, delta=DeltaPaths(v2, deltas))
+        access = Access(desk.tokens)
+        v2 = V2(access, handlers)
+        readiness = ReadinessService(desk.store, desk.versions, desk.router, is_open=is_open)
+        yield _House(v2=v2, health=HealthV2(readiness, access), delta=DeltaPaths(v2, deltas))
 
 
 @asynccontextmanager

@@ -22,6 +22,7 @@ from modelyard.errors import Cancelled, Conflict, InvalidRequest, ModelyardError
 from modelyard.parts.launch import Launch, make_launch, stage_runtime
 from modelyard.server.api.access import Access
 from modelyard.server.api.asgi import make_app
+from modelyard.server.api.doorway.types import Application
 from modelyard.server.api.v2.observed import ObservedV2, Seen
 from modelyard.server.backends.processes import ProcessBackend
 from modelyard.server.carriers.h2corn import H2CornCarrier
@@ -100,7 +101,8 @@ async def serve_folder(
         stack.push_async_callback(fetcher.aclose)
         place = _Place(settings, await open_desk(settings.server, MemoryStore(), fetcher, stack))
         await place.make_rows()
-        carrier, address = await _open_port(settings, place.make_v2(events), stop)
+        app = make_app(place.make_v2(events), is_ready=lambda: not stop.is_set() and place.is_ready())
+        carrier, address = await _open_port(settings, app)
         stack.push_async_callback(carrier.stop, grace_s=settings.server.drain_s)
         write_server_file(settings.server, address)
         stack.callback(settings.server.server_file.unlink, missing_ok=True)
@@ -169,6 +171,10 @@ class _Place:
     def make_v2(self, events: ServingEvents) -> ObservedV2:
         """The methods behind their checks."""
         return ObservedV2(Access(self._desk.tokens), self._desk.make_handlers(), events.on_request)
+
+    def is_ready(self) -> bool:
+        """Has the folder a worker that answers?"""
+        return self._desk.router.can_answer(self._version_id)
 
     async def make_rows(self) -> None:
         """One model with one version, which is being loaded."""
@@ -304,8 +310,7 @@ class _Launcher:
         return launch.for_author(bytecode=self._bytecode, takes_edits=self._is_watching)
 
 
-async def _open_port(settings: FolderSettings, v2: ObservedV2, stop: asyncio.Event) -> tuple[H2CornCarrier, str]:
-    app = make_app(v2, is_ready=lambda: not stop.is_set())
+async def _open_port(settings: FolderSettings, app: Application) -> tuple[H2CornCarrier, str]:
     carrier = H2CornCarrier(host=settings.server.host, port=settings.server.port)
     try:
         with _no_greeting():

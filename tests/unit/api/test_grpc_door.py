@@ -151,7 +151,7 @@ async def test_unknown_encoding_is_unimplemented_and_told() -> None:
     [
         ("PostWorkflows", "clarifai.api.V2", b"PostWorkflows is not implemented"),
         ("NoSuch", "clarifai.api.V2", b"NoSuch is not a method"),
-        ("Check", "grpc.health.v1.Health", b"grpc.health.v1.Health"),
+        ("ServerReflectionInfo", "grpc.reflection.v1.ServerReflection", b"grpc.reflection.v1.ServerReflection"),
     ],
 )
 async def test_unknown_method_is_unimplemented_by_name(name: str, service: str, text: bytes) -> None:

@@ -7,10 +7,13 @@ from collections.abc import Awaitable, Callable
 
 from modelyard.server.api.doorway.types import Application, Headers, Receive, Scope, Send
 from modelyard.server.api.grpc.door import GrpcDoor
+from modelyard.server.api.grpc.health import PATHS as HEALTH_PATHS
+from modelyard.server.api.grpc.health import GrpcHealthDoor
 from modelyard.server.api.rest.answers import send_error
 from modelyard.server.api.rest.delta import DeltaPaths
 from modelyard.server.api.rest.door import RestDoor
 from modelyard.server.api.v2.dispatch import V2
+from modelyard.server.api.v2.health import Health, Openness
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +30,8 @@ async def _nothing() -> None:
 def make_app(
     v2: V2,
     *,
-    is_ready: Callable[[], bool],
+    is_ready: Callable[[], bool] = lambda: True,
+    health: Health | None = None,
     delta: DeltaPaths | None = None,
     on_start: Hook = _nothing,
     on_stop: Hook = _nothing,
@@ -36,13 +40,15 @@ def make_app(
 
     Args:
         v2: The methods behind their checks.
-        is_ready: What `GET /readyz` tells.
+        is_ready: Does the server take requests? What probes are told where there is no `health`.
+        health: What probes are told.
         delta: Paths of the delta protocol, where uploads are taken.
         on_start: Awaited at ASGI's lifespan start-up.
         on_stop: Awaited at its shutdown.
     """
-    grpc = GrpcDoor(v2)
-    rest = RestDoor(v2, is_ready=is_ready, delta=delta)
+    health = health or Openness(is_ready)
+    grpc, grpc_health = GrpcDoor(v2), GrpcHealthDoor(health)
+    rest = RestDoor(v2, health=health, delta=delta)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
@@ -51,7 +57,8 @@ def make_app(
                 if not kind.startswith(GRPC_TYPE):
                     await rest(scope, receive, send)
                 elif await _is_admitted(scope, kind, send):
-                    await grpc(scope, receive, send)
+                    is_probe = scope["path"].startswith(HEALTH_PATHS)
+                    await (grpc_health if is_probe else grpc)(scope, receive, send)
             case "lifespan":
                 await _run_lifespan(receive, send, on_start, on_stop)
             case "websocket":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from modelyard.errors import Cancelled, InternalError, ModelyardError
 from modelyard.server.api.doorway.inflow import Inflow
@@ -11,11 +11,12 @@ from modelyard.server.api.doorway.lifeline import Lifeline, Lookout
 from modelyard.server.api.doorway.types import Receive, Scope, Send
 from modelyard.server.api.rest import requests
 from modelyard.server.api.rest.delta import DeltaPaths, is_below
-from modelyard.server.api.rest.plain import PATHS, PlainPages
+from modelyard.server.api.rest.plain import PlainPages, is_plain
 from modelyard.server.api.rest.routes import Match, Routes
 from modelyard.server.api.rest.visit import Visit
 from modelyard.server.api.v2.call import Envelope, Incoming
 from modelyard.server.api.v2.dispatch import V2
+from modelyard.server.api.v2.health import Health
 from modelyard.wire.messages import PostModelOutputsRequest
 from modelyard.wire.methods import Method, load_methods
 
@@ -28,15 +29,15 @@ class RestDoor:
 
     Args:
         v2: The methods.
-        is_ready: What `GET /readyz` tells.
+        health: What `GET /readyz` tells.
         delta: Paths of the delta protocol; None where nothing is uploaded.
     """
 
-    def __init__(self, v2: V2, *, is_ready: Callable[[], bool], delta: DeltaPaths | None = None) -> None:
+    def __init__(self, v2: V2, *, health: Health, delta: DeltaPaths | None = None) -> None:
         self._v2 = v2
         self._lookout = Lookout()
         self._routes = Routes(load_methods().values(), v2.handled)
-        self._pages = PlainPages(is_ready)
+        self._pages = PlainPages(health)
         self._delta = delta
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +54,7 @@ class RestDoor:
             await visit.fail(InternalError("a fault of the server", hint=hint))
 
     async def _answer(self, visit: Visit) -> None:
-        if visit.scope["path"] in PATHS:
+        if is_plain(visit.scope["path"]):
             await self._pages.answer(visit)
             return
         if self._delta is not None and is_below(visit.scope["path"]):

@@ -61,11 +61,16 @@ class Visit:
                 async with asyncio.timeout(DRAIN_IDLE_S):
                     drained += len((await self.receive()).get("body", b""))
 
+    @property
+    def authorization(self) -> str | None:
+        """The header as it came."""
+        authorization = self.headers.get(b"authorization")
+        return None if authorization is None else authorization.decode("latin-1")
+
     def make_envelope(self) -> Envelope:
         """What dispatch needs; raises `InvalidRequest` for a wrong timeout."""
-        authorization = self.headers.get(b"authorization")
         return Envelope(
-            authorization=None if authorization is None else authorization.decode("latin-1"),
+            authorization=self.authorization,
             request_id=self.request_id,
             deadline=read_deadline(self.headers.get(TIMEOUT_HEADER)),
             hub_token=self.headers.get(HUB_TOKEN_HEADER, b"").decode("latin-1"),
