@@ -39,8 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def wait_closed(site: Site, name: str, left_at: float) -> None:
-    """The generator is closed. It takes milliseconds (benchmarks/fairness.py); here it only has to happen, while
-    the generator goes on by itself for ever."""
+    """The generator is closed, which would go on by itself for ever. benchmarks/leaving.py measures how soon."""
     wait_until(lambda: site.files.closed_at(name) is not None)
     assert (site.files.closed_at(name) or 0) >= left_at
 

@@ -54,6 +54,25 @@ async def test_a_flood_cannot_hold_every_place_and_who_has_nothing_else_there_ov
     assert router.in_flight("r") == 0
 
 
+async def test_a_flood_never_overtakes_whom_it_floods(router: Router) -> None:
+    """While the other's request is there, the flood may hold one place only for a moment."""
+    link = FakeLink()
+    router.add("r", "v", link, 2, PREDICT)
+    flood = [call(router, caller="flood") for _ in range(5)]
+    await settle()
+    other = call(router, caller="other")
+    await settle()
+    link.answer(0)
+    await settle()
+    link.answer(0)  # it held two, and holds none but the one that it is given now
+    await settle()
+    assert [is_express for _, is_express in link.told] == [False, False, True, False]
+    while link.calls:
+        link.answer()
+        await settle()
+    await asyncio.gather(other, *flood)
+
+
 async def test_a_flood_that_fills_the_queue_gives_way_to_another_caller(router: Router) -> None:
     link = FakeLink()
     router.add("r", "v", link, 1, PREDICT)

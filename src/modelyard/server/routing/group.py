@@ -9,6 +9,7 @@ from collections import Counter
 
 from modelyard.errors import ModelBusy, ModelDeploying, StreamsBusy
 from modelyard.server.backends.base import Link
+from modelyard.server.routing.brake import Brake
 from modelyard.server.routing.pace import Pace
 from modelyard.server.routing.queues import QueueLimits, WaitingLine
 from modelyard.server.routing.replicas import MAX_STREAMS, Slots, choose, choose_for_stream, choose_spare
@@ -33,8 +34,11 @@ class Group:
         self._replicas: dict[str, Slots] = {}
         self._held: dict[str, int] = {}
         """How many slots each caller holds."""
+        self._total = 0
+        """How many all of them hold."""
         self._streams: Counter[str] = Counter()
         self._pace = Pace()
+        self._brake = Brake()
 
     @property
     def methods(self) -> frozenset[str] | None:
@@ -106,8 +110,7 @@ class Group:
             slots = choose_spare(self._replicas.values())
             if slots is None:
                 return None
-        slots.in_flight += 1
-        self._held[caller] = self._held.get(caller, 0) + 1
+        self._hold(slots, caller)
         return slots
 
     async def wait(self, caller: str, payload_bytes: int, deadline: float | None) -> Slots:
@@ -121,18 +124,24 @@ class Group:
         if not self._replicas:
             raise no_replica()
         cost = self.line.limits.cost_of(payload_bytes)
-        if deadline is not None:
-            self._check_hope(caller, deadline)
-        return await self.line.wait(caller, cost, deadline, lambda: self._refuse(caller))
+        try:
+            if deadline is not None:
+                self._check_hope(caller, deadline)
+            return await self.line.wait(caller, cost, deadline, lambda: self._refuse(caller))
+        except ModelBusy:
+            pause_s = self._brake.count(caller)
+            if pause_s:
+                await asyncio.sleep(pause_s)
+            raise
 
     def give_back(self, slots: Slots, caller: str, held_s: float) -> None:
         """A request is over, which held a slot for so long: the slot goes to whoever waits."""
         self._pace.add(held_s)
         self._release(slots, caller)
 
-    def is_alone(self, slots: Slots, caller: str) -> bool:
-        """Has the caller, who holds a slot, nothing else here, and has somebody? Then its request may overtake."""
-        return slots.in_flight > 1 and self._held[caller] == 1
+    def may_overtake(self, caller: str) -> bool:
+        """Has the caller, who holds a slot, no other, and somebody else more than one?"""
+        return self._total > len(self._held) and self._held[caller] == 1
 
     def open_stream(self, caller: str) -> Slots:
         """A replica for one more stream, at once; to be told when it ends. Raises ModelDeploying or StreamsBusy."""
@@ -188,9 +197,11 @@ class Group:
 
     def _hold(self, slots: Slots, caller: str) -> None:
         slots.in_flight += 1
+        self._total += 1
         self._held[caller] = self._held.get(caller, 0) + 1
 
     def _release(self, slots: Slots, caller: str) -> None:
+        self._total -= 1
         count = self._held[caller] - 1
         if count:
             self._held[caller] = count

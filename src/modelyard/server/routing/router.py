@@ -134,7 +134,7 @@ class Router:
             slots = await group.wait(caller, len(payload), deadline)
             began = time.monotonic()
         try:
-            is_express = group.is_alone(slots, caller)
+            is_express = group.may_overtake(caller)
             if deadline is None:
                 return await (slots.link.call(payload, is_express=True) if is_express else slots.link.call(payload))
             return await _call_until(deadline, slots.link, payload, is_express=is_express)
@@ -167,7 +167,7 @@ class Router:
             slots = await group.wait(caller, len(payload), deadline)
             began = time.monotonic()
         try:
-            is_express = group.is_alone(slots, caller)
+            is_express = group.may_overtake(caller)
             left_s = None if deadline is None else deadline - time.monotonic()
             exchange = slots.link.open(method, payload, time_left_s=left_s, is_express=is_express)
             with _until(deadline, exchange):

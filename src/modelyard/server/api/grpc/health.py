@@ -45,7 +45,7 @@ class GrpcHealthDoor:
         metadata = read_metadata(scope["headers"])
         answer = Answer(send, make_request_id(None))
         try:
-            envelope = make_envelope(metadata, "")
+            envelope = make_envelope(metadata, scope["headers"], "")
             with Lifeline(envelope.deadline) as lifeline:
                 payload = await read_only_message(await receive(), receive, read_encoding(metadata), MAX_REQUEST_BYTES)
                 lifeline.watch(receive)
