@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from modelyard.errors import Cancelled, DeadlineExceeded, ModelyardError
-from modelyard.server.api.doorway.lifeline import Lifeline
+from modelyard.server.api.doorway.lifeline import Lifeline, Lookout
 from modelyard.server.api.doorway.request_ids import make_request_id
 from modelyard.server.api.doorway.types import Receive, Scope, Send
 from modelyard.server.api.grpc.answer import Answer
@@ -40,13 +40,14 @@ class GrpcHealthDoor:
 
     def __init__(self, health: Health) -> None:
         self._health = health
+        self._lookout = Lookout()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         metadata = read_metadata(scope["headers"])
         answer = Answer(send, make_request_id(None))
         try:
             envelope = make_envelope(metadata, scope["headers"], "")
-            with Lifeline(envelope.deadline) as lifeline:
+            with Lifeline(envelope.deadline, self._lookout) as lifeline:
                 payload = await read_only_message(await receive(), receive, read_encoding(metadata), MAX_REQUEST_BYTES)
                 lifeline.watch(receive)
                 await self._answer(scope["path"], payload, envelope.authorization, answer)
