@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,7 +17,9 @@ from modelyard.parts.files import FileEntry, Part
 from modelyard.parts.lock import Lock
 from modelyard.parts.requirements import parse_requirements
 from modelyard.parts.weights import Checkpoints
+from modelyard.server.backends.accelerators import Accelerator
 from modelyard.server.backends.base import LogSink, ReplicaSpec, WorkerState, WorkerStatus
+from modelyard.server.control.accelerators import AcceleratorPool
 from modelyard.server.control.builds import Builds
 from modelyard.server.control.keeper import Means
 from modelyard.server.control.maker import Maker
@@ -172,6 +174,19 @@ class ScriptedBackend:
         return [one for one in self.replicas if not one.is_gone.is_set()]
 
 
+class Devices:
+    """A detector that knows what there is; nothing unless it is told."""
+
+    def __init__(self, *names: str, memory_gib: int = 24) -> None:
+        self.found = [
+            Accelerator(device=f"GPU-{number}", name=name, memory_bytes=memory_gib * 2**30)
+            for number, name in enumerate(names)
+        ]
+
+    def list(self) -> Sequence[Accelerator]:
+        return self.found
+
+
 @dataclass
 class ControlRoom:
     """The loops' parts, and what they wrote."""
@@ -188,6 +203,7 @@ class ControlRoom:
     """Where checkpoints come from: HF_ENDPOINT."""
 
     def __post_init__(self) -> None:
+        self.accelerators = AcceleratorPool(Devices(), is_optional=True)
         self.depot = Depot(self.folder / "depot")
         self.sealer = Sealer(self.folder)
         self.checkpoints = Checkpoints(self.depot, self.folder / "checkpoints", environ=self.environ, retry_wait_s=0.01)
@@ -201,6 +217,7 @@ class ControlRoom:
             backend=self.backend,
             router=self.router,
             verdicts=self.verdicts,
+            accelerators=self.accelerators,
             write_line=self.write_line,
             versions_dir=self.versions_dir,
             default_threads=1,
@@ -223,6 +240,7 @@ class ControlRoom:
             depot=self.depot,
             maker=Maker(self.depot, self.environments, self.checkpoints),
             sealer=self.sealer,
+            accelerators=self.accelerators,
             write_line=self.write_line,
             now=now or self.now,
             owner=owner,

@@ -17,7 +17,8 @@ from clarifai_grpc.grpc.api.status import status_code_pb2 as codes
 from click.testing import CliRunner, Result
 
 from modelyard.cli.main import cli
-from support.folders import write_folder
+from modelyard.server.backends.nvidia import NvidiaSmi
+from support.folders import CONFIG, write_folder
 from support.server import V2, RunningServer
 from support.uploads import deploy, read_log, upload, wait_built
 
@@ -229,6 +230,15 @@ def test_replicas_come_with_the_load_and_share_the_files_of_the_weights(
     assert len({one.stat().st_ino for one in files}) == 1, "one page cache for all replicas of all versions"
     folders = {Path(entry).resolve() for entry in list_worker_folders(server.data_dir / "versions" / ids[1])}
     assert folders == {(server.data_dir / "versions" / ids[1]).resolve()}
+
+
+@pytest.mark.skipif(bool(NvidiaSmi().list()), reason="this machine has what the model asks for")
+def test_a_model_that_asks_for_a_gpu_is_told_that_there_is_none(v2: V2, tmp_path: Path) -> None:
+    config = CONFIG.format(model_id="gpu", user_id="local", threads=1)
+    folder = write_folder(tmp_path, config=config.replace("cpu_memory:", "num_accelerators: 1\n  cpu_memory:"))
+    version_id = deploy(v2, folder, "gpu")
+    said = "num_accelerators: the model asks for 1, and this machine has none: it runs on the CPU"
+    assert said in read_log(v2, version_id, model_id="gpu")
 
 
 def list_worker_folders(folder: Path) -> list[str]:

@@ -35,6 +35,23 @@ ALLOCATOR = {
     metavar="HOST[:PORT]|CIDR",
     help="Let input URLs reach this private host or network. May be repeated.",
 )
+@click.option(
+    "--accelerators",
+    type=click.Choice(["optional", "required"]),
+    default="optional",
+    show_default=True,
+    envvar="MODELYARD_ACCELERATORS",
+    help="Models that ask for more GPUs than there are run on the CPU, or are refused.",
+)
+@click.option(
+    "--keep-warm",
+    "keep_warm_s",
+    type=click.FloatRange(0),
+    default=600,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the version before stays up after its last request, for a rollback.",
+)
 @click.option("--no-fetch", is_flag=True, help="Refuse inputs given by URL.")
 @click.option(
     "--queue-size",
@@ -55,6 +72,8 @@ def command(
     data_dir: Path | None,
     user_id: str | None,
     fetch_allow: tuple[str, ...],
+    accelerators: str,
+    keep_warm_s: float,
     *,
     no_fetch: bool,
     queue_size: int,
@@ -84,6 +103,8 @@ def command(
         queue_size=queue_size,
         fetch=options.FetchSettings(is_enabled=not no_fetch, allow=fetch_allow),
         uploads=options.UploadSettings(quota_bytes=_read_quota(quota)),
+        accelerators=accelerators,
+        keep_warm_s=keep_warm_s,
         hub_token=os.environ.get("HF_TOKEN", ""),
     )
     uvloop.run(serve(settings, lambda address: click.echo(f"ready {address}")))

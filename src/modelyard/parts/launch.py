@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -87,6 +87,7 @@ def make_launch(
     threads: int,
     replica_id: str,
     batching: BatchingInfo = NO_BATCHING,
+    accelerators: Sequence[str] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Launch:
     """Say how to start one replica. Makes its scratch home folder, beside the socket.
@@ -99,6 +100,7 @@ def make_launch(
         threads: How many requests the author's class takes at once.
         replica_id: Names the replica in logs and on the link.
         batching: Which requests it answers together.
+        accelerators: The devices that it may see, as CUDA calls them; none hides them all. None: those that we see.
         environ: The operator's variables; of them only the device and locale settings, certificates and proxies go on.
     """
     home = socket.parent / f"{replica_id}.home"
@@ -118,7 +120,15 @@ def make_launch(
         **ALLOCATOR,
     }
     env.setdefault("LANG", "C.UTF-8")
+    if accelerators is not None:
+        env |= _show_devices(accelerators)
     return Launch(argv=argv, env=env, cwd=folder)
+
+
+def _show_devices(accelerators: Sequence[str]) -> dict[str, str]:
+    """CUDA's own variable, and for a replica that has none those of AMD's drivers: an empty list hides every device."""
+    shown = {"CUDA_VISIBLE_DEVICES": ",".join(accelerators), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    return shown if accelerators else {**shown, "HIP_VISIBLE_DEVICES": "", "ROCR_VISIBLE_DEVICES": ""}
 
 
 def _describe_batching(batching: BatchingInfo) -> list[str]:

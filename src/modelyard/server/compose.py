@@ -25,8 +25,10 @@ from modelyard.server.api.rest.delta import DeltaPaths
 from modelyard.server.api.v2.dispatch import V2
 from modelyard.server.api.v2.health import HealthV2
 from modelyard.server.api.v2.uploads import UploadsV2
+from modelyard.server.backends.nvidia import NvidiaSmi
 from modelyard.server.backends.processes import ProcessBackend
 from modelyard.server.carriers.h2corn import H2CornCarrier
+from modelyard.server.control.accelerators import AcceleratorPool
 from modelyard.server.control.builds import Builds
 from modelyard.server.control.caretaker import Caretaker
 from modelyard.server.control.keeper import Means
@@ -169,12 +171,16 @@ async def _start_control(
     environments = Environments(settings.data_dir / "environments")
     backend = ProcessBackend(stack.enter_context(make_run_dir(settings)), runtime)
     stack.push_async_callback(backend.close)
+    accelerators = AcceleratorPool(NvidiaSmi(), is_optional=settings.accelerators == "optional")
+    for device in await accelerators.open():
+        log.info("accelerators.found device=%s name=%r", device.device, device.name)
     means = Means(
         depot=depot,
         environments=environments,
         backend=backend,
         router=router,
         verdicts=Verdicts(store=store, count=router.count, write_line=logs.append, now=utc_now),
+        accelerators=accelerators,
         write_line=logs.append,
         versions_dir=settings.versions_dir,
         default_threads=settings.default_threads,
@@ -189,6 +195,7 @@ async def _start_control(
         depot=depot,
         maker=Maker(depot, environments, Checkpoints(depot, settings.checkpoints_dir)),
         sealer=sealer,
+        accelerators=accelerators,
         hub_token=settings.hub_token,
         write_line=logs.append,
         now=utc_now,

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -297,6 +297,7 @@ class _Launcher:
         threads: int,
         replica_id: str,
         batching: BatchingInfo,
+        accelerators: Sequence[str] | None,
     ) -> Launch:
         launch = make_launch(
             python=python,
@@ -306,6 +307,7 @@ class _Launcher:
             threads=threads,
             replica_id=replica_id,
             batching=batching,
+            accelerators=accelerators,
         )
         return launch.for_author(bytecode=self._bytecode, takes_edits=self._is_watching)
 

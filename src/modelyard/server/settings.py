@@ -9,6 +9,7 @@ from pathlib import Path
 from modelyard.errors import InvalidRequest
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+ACCELERATOR_RULES = ("optional", "required")
 USER_ID_GRAMMAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -58,6 +59,9 @@ class Settings:
     """The same for the version that had the traffic before, so that a rollback finds it warm."""
     warm_up_s: float = 60.0
     """How long a new version may take to answer the first request, which the server itself sends."""
+    accelerators: str = "optional"
+    """Does a model that asks for more accelerators than the machine has run on the CPU (`optional`), or not at all
+    (`required`)?"""
     drain_s: float = 30.0
     """How long SIGTERM waits for requests in flight."""
     hub_token: str = field(default="", repr=False)
@@ -71,6 +75,8 @@ class Settings:
                 f"--host {self.host}: this release serves the loopback only (127.0.0.1, ::1 or localhost)",
                 hint="models run without a sandbox; put a TLS proxy of yours in front to reach it from elsewhere",
             )
+        if self.accelerators not in ACCELERATOR_RULES:
+            raise InvalidRequest(f"--accelerators {self.accelerators!r}: use {' or '.join(ACCELERATOR_RULES)}")
         if not USER_ID_GRAMMAR.fullmatch(self.user_id):
             raise InvalidRequest(
                 f"--user-id {self.user_id!r}: allowed are 1 to 64 letters, digits and _ . -, starting with a letter "

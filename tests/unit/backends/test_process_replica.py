@@ -45,6 +45,7 @@ class Impostor:
         threads: int,
         replica_id: str,
         batching: object,
+        accelerators: object,
     ) -> Launch:
         return Launch(
             argv=[str(python), "-c", self.script, str(socket)],

@@ -91,3 +91,25 @@ def test_home_is_a_private_scratch_folder(tmp_path: Path) -> None:
     home = Path(launch(tmp_path).env["HOME"])
     assert home.parent == tmp_path / "run"
     assert home.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("accelerators", "seen"),
+    [(None, "3"), ((), ""), (("GPU-1", "GPU-2"), "GPU-1,GPU-2")],
+    ids=["as-we-do", "none", "two"],
+)
+def test_a_replica_sees_the_accelerators_that_are_its_own(
+    tmp_path: Path, accelerators: tuple[str, ...] | None, seen: str
+) -> None:
+    launch = make_launch(
+        python=Path("python"),
+        runtime=tmp_path,
+        folder=tmp_path,
+        socket=tmp_path / "link",
+        threads=1,
+        replica_id="r1",
+        accelerators=accelerators,
+        environ={"CUDA_VISIBLE_DEVICES": "3", "HIP_VISIBLE_DEVICES": "0"},
+    )
+    assert launch.env["CUDA_VISIBLE_DEVICES"] == seen
+    assert launch.env["HIP_VISIBLE_DEVICES"] == ("" if accelerators == () else "0")

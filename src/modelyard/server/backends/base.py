@@ -28,6 +28,8 @@ class ReplicaSpec:
     """How many requests the author's class takes at once: `num_threads` of the config."""
     memory_bytes: int | None
     """`cpu_memory` of the config, where it says."""
+    accelerators: tuple[str, ...] | None = None
+    """The devices that it sees, as `CUDA_VISIBLE_DEVICES` calls them; None: those that this process sees."""
     batching: BatchingInfo = NO_BATCHING
     """`batching` of the config."""
 

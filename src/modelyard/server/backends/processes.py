@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -36,6 +36,7 @@ class Launcher(Protocol):
         threads: int,
         replica_id: str,
         batching: BatchingInfo,
+        accelerators: Sequence[str] | None,
     ) -> Launch:
         """The arguments, variables and working directory of the process."""
         ...
@@ -91,6 +92,7 @@ class ProcessBackend:
             threads=spec.threads,
             replica_id=spec.replica_id,
             batching=spec.batching,
+            accelerators=spec.accelerators,
         )
         with _pipe() as (token_out, token_in), _pipe() as (lines_out, lines_in):
             os.write(token_in, replica.token.encode() + b"\n")

@@ -17,6 +17,7 @@ from modelyard.errors import BuildFailed, Cancelled, ModelyardError
 from modelyard.parts.depot import Depot
 from modelyard.parts.version_message import describe_source
 from modelyard.server import failpoints
+from modelyard.server.control.accelerators import AcceleratorPool
 from modelyard.server.control.maker import Made, Maker
 from modelyard.server.records import Build, Deployment, LogType, Version, VersionState
 from modelyard.server.sealing import Sealer
@@ -47,6 +48,7 @@ class Builds:
         depot: Depot,
         maker: Maker,
         sealer: Sealer,
+        accelerators: AcceleratorPool,
         hub_token: str = "",
         write_line: LogLine,
         now: Callable[[], datetime],
@@ -56,6 +58,7 @@ class Builds:
         self._depot = depot
         self._maker = maker
         self._sealer = sealer
+        self._accelerators = accelerators
         self._hub_token = hub_token
         self._write_line = write_line
         self._now = now
@@ -123,6 +126,8 @@ class Builds:
             failpoints.hit("build.done")
 
     async def _build(self, version: Version, job: Build, stop: threading.Event) -> Version:
+        if told := self._accelerators.check(version):
+            self._write_line(version.version_id, LogType.BUILD, told)
         version = await self._move(version, VersionState.BUILDING, "resolving the environment")
         log.info("build.started version=%s", version.version_id)
         failpoints.hit("build.started")

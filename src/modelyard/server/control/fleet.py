@@ -12,6 +12,15 @@ from modelyard.server.records import LogType, Version, VersionState
 
 log = logging.getLogger(__name__)
 
+_ORDER = tuple(Room)
+"""From the one that stops nothing to the one that helps nobody."""
+_DOES = {
+    Room.BESIDE: "it starts",
+    Room.WITHOUT_SPARES: "versions that only stayed warm are stopped first",
+    Room.INSTEAD: "the version before is stopped first, and requests wait until this one answers",
+    Room.NONE: "it waits for them",
+}
+
 
 class Fleet:
     """Starts and stops keepers.
@@ -44,6 +53,8 @@ class Fleet:
         """A version, and those that have to be gone before it starts."""
         self._told: dict[str, Room] = {}
         """What was last said about a version's memory."""
+        self._devices_told: dict[str, Room] = {}
+        """The same of its accelerators."""
 
     @property
     def versions(self) -> frozenset[str]:
@@ -72,6 +83,7 @@ class Fleet:
         self._makes_room.pop(version_id, None)
         self._waits_for.pop(version_id, None)
         self._told.pop(version_id, None)
+        self._devices_told.pop(version_id, None)
 
     def shrink(self, version_id: str, replicas: int) -> None:
         """Stop what is too many. Unless none is to be left, a replica that holds requests goes on."""
@@ -100,7 +112,11 @@ class Fleet:
         while self.count(version_id) < replicas:
             if self._waits_for.get(version_id, frozenset()) & {*self._stopping.values()}:
                 return ()
-            room = self._look(version, before, spares)
+            room = max(
+                self._look(version, before, spares), self._look_for_devices(version, before, spares), key=_ORDER.index
+            )
+            if room is Room.NONE and self._means.accelerators.free < self._means.accelerators.count_needed(version):
+                return ()  # others work with them, and are not stopped for this
             if room in (Room.WITHOUT_SPARES, Room.INSTEAD):
                 if room is Room.INSTEAD:
                     self._makes_room[version_id] = before
@@ -120,6 +136,24 @@ class Fleet:
         """The memory that a version's replicas hold."""
         replicas = [one.replica for one in self._keepers.get(version_id, ())]
         return sum(self._memory.held_bytes(one.pid) for one in replicas if one is not None)
+
+    def _look_for_devices(self, version: Version, before: str, spares: Sequence[str]) -> Room:
+        """The same for accelerators: a machine with one has room for one version at a time."""
+        pool = self._means.accelerators
+        seen = Memory(
+            asked=pool.count_needed(version),
+            free=pool.free,
+            spares=sum(self._count_devices(one) for one in spares),
+            before=self._count_devices(before),
+        )
+        if self._devices_told.get(version.version_id, Room.BESIDE) is not seen.room:
+            self._devices_told[version.version_id] = seen.room
+            self._write(version, f"Accelerators: it asks for {seen.asked}, {seen.free} are free: {_DOES[seen.room]}")
+        return seen.room
+
+    def _count_devices(self, version_id: str) -> int:
+        replicas = [one.replica for one in self._keepers.get(version_id, ())]
+        return sum(len(one.spec.accelerators or ()) for one in replicas if one is not None)
 
     def _look(self, version: Version, before: str, spares: Sequence[str]) -> Room:
         """Which room there is, told to the version's log where that is news."""
@@ -150,15 +184,13 @@ class Fleet:
         if self._told.get(version.version_id, Room.BESIDE) is seen.room:
             return
         self._told[version.version_id] = seen.room
-        does = {
-            Room.BESIDE: "it starts",
-            Room.WITHOUT_SPARES: "versions that only stayed warm are stopped first",
-            Room.INSTEAD: "the version before is stopped first, and requests wait until this one answers",
-            Room.NONE: "it starts all the same, and the system may end it or others; lower cpu_memory, or free some",
-        }
-        log_type = LogType.RUN if version.state is VersionState.READY else LogType.BUILD
-        self._means.write_line(version.version_id, log_type, f"Memory: {seen.describe()}: {does[seen.room]}")
+        does = "it starts all the same, and may be ended" if seen.room is Room.NONE else _DOES[seen.room]
+        self._write(version, f"Memory: {seen.describe()}: {does}")
         log.info("memory.%s version=%s asked=%d free=%d", seen.room.value, version.version_id, seen.asked, seen.free)
+
+    def _write(self, version: Version, line: str) -> None:
+        log_type = LogType.RUN if version.state is VersionState.READY else LogType.BUILD
+        self._means.write_line(version.version_id, log_type, line)
 
     def _load_of(self, keeper: Keeper) -> int:
         return self._means.router.in_flight(keeper.replica.spec.replica_id) if keeper.replica else 0

@@ -12,21 +12,22 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.config.load import load_config
 from modelyard.config.quantities import parse_memory_bytes
 from modelyard.config.schema import NO_BATCHING, BatchingInfo
-from modelyard.errors import InternalError, InvalidRequest, ModelyardError
+from modelyard.errors import InternalError, InvalidRequest, ModelBusy, ModelyardError
 from modelyard.parts.assemble import assemble
 from modelyard.parts.depot import Depot
 from modelyard.parts.environment import Environments
 from modelyard.parts.folder import CONFIG
 from modelyard.server import failpoints
 from modelyard.server.backends.base import Backend, Replica, ReplicaSpec, WorkerState, WorkerStatus
+from modelyard.server.control.accelerators import AcceleratorPool
 from modelyard.server.control.verdicts import Verdicts
 from modelyard.server.control.warm_up import LIMIT_S, WarmedUp, make_payload, warm_up
 from modelyard.server.records import LogType, Version, VersionState, WarmUp
@@ -56,6 +57,7 @@ class Means:
     backend: Backend
     router: Router
     verdicts: Verdicts
+    accelerators: AcceleratorPool
     write_line: Callable[[str, LogType, str], None]
     versions_dir: Path
     default_threads: int
@@ -100,9 +102,10 @@ class Keeper:
             started = time.monotonic()
             was_ready = False
             try:
-                spec = await asyncio.to_thread(self._prepare)
-                async with self._running(spec) as replica:
-                    was_ready = await self._watch(replica)
+                with self._devices() as (replica_id, accelerators):
+                    spec = await asyncio.to_thread(self._prepare, replica_id, accelerators)
+                    async with self._running(spec) as replica:
+                        was_ready = await self._watch(replica)
             except ModelyardError as error:
                 is_final = self._failures + 1 >= len(self._means.back_off_s)
                 await self._fail(str(error), error.details, is_final=is_final)
@@ -118,7 +121,20 @@ class Keeper:
         self._say(f"Starting a new replica in {pause_s:g} s")
         await asyncio.sleep(pause_s)
 
-    def _prepare(self) -> ReplicaSpec:
+    @contextmanager
+    def _devices(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """A new replica's id, and the accelerators that are its own until it is gone."""
+        pool, replica_id = self._means.accelerators, uuid.uuid4().hex[:12]
+        count = pool.count_needed(self.version)
+        taken = pool.take(replica_id, count)
+        if taken is None:
+            raise ModelBusy(f"the model asks for {count} accelerators, and {pool.free} are free")
+        try:
+            yield replica_id, taken
+        finally:
+            pool.give_back(replica_id)
+
+    def _prepare(self, replica_id: str, accelerators: tuple[str, ...]) -> ReplicaSpec:
         """Put the three parts together; blocking, in a thread."""
         version, means = self.version, self._means
         environment = means.environments.get(version.environment_digest)
@@ -135,13 +151,14 @@ class Keeper:
         )
         spec = ModelVersion.FromString(version.spec)
         return ReplicaSpec(
-            replica_id=uuid.uuid4().hex[:12],
+            replica_id=replica_id,
             version_id=version.version_id,
             key=version.key,
             folder=folder,
             python=environment.python,
             threads=spec.num_threads or means.default_threads,
             memory_bytes=self.asked_bytes or None,
+            accelerators=accelerators,
             batching=_read_batching(folder),
         )
 
@@ -193,9 +210,10 @@ class Keeper:
                     await self._means.verdicts.ready(
                         self.version.version_id, warmed.outcome if warmed else self.version.warm_up
                     )
+                    if not self._is_proven:
+                        failpoints.hit("rollout.switched")
                     self._is_proven = True
                     self._on_change()
-                    failpoints.hit("rollout.switched")
                 case WorkerState.FAILED:
                     failure = status
                     await self._fail(status.message, status.details, is_final=True)
@@ -210,11 +228,11 @@ class Keeper:
 
     async def _warm_up(self, replica: Replica, status: WorkerStatus) -> WarmedUp | None:
         """The first request of a new version; None where it needs none."""
-        failpoints.hit("rollout.loaded")
         # Typed methods take what their author named: no sample of ours fits.
         model = None if self._is_proven or status.signatures else await self._means.verdicts.get_model(self.version)
         if model is None:
             return None
+        failpoints.hit("rollout.loaded")
         self._say("The model is loaded; asking it for a first answer")
         payload = make_payload(model, self.version, decode_signatures(status.signatures))
         began = time.monotonic()
