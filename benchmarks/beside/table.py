@@ -58,6 +58,7 @@ def render_scenario(found: Mapping[str, Any]) -> str:
     memory = found.get("memory_idle_mb", {})
     rows = [{**row, "memory_mb": memory[row["server"]]} if row.get("server") in memory else row for row in rows]
     lines = [f"## {found['title']}", "", *render_rows(rows)]
+    lines += ["", *render_best(found["rows"])]
     if "first_message" in found:
         lines += ["", "The first message of a stream, one call at a time:", "", *render_rows(found["first_message"])]
     for one in found.get("ceiling", []):
@@ -66,6 +67,23 @@ def render_scenario(found: Mapping[str, Any]) -> str:
         lines += ["", f"Missing: {name}: {reason.splitlines()[0][:200]}"]
     lines += ["", *render_facts(found), ""]
     return "\n".join(lines)
+
+
+def render_best(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Our better door against the better one of each other, for every load of the table."""
+    best: dict[tuple[Any, ...], dict[str, float]] = {}
+    for row in rows:
+        if "server" in row:
+            servers = best.setdefault(_group(row), {})
+            servers[row["server"]] = max(servers.get(row["server"], 0.0), row["per_s"])
+    lines = []
+    for group, servers in best.items():
+        ours = servers.pop(OURS, 0.0)
+        load = "".join(f", {COLUMNS[name]} {value}" for name, value in zip(GROUP, group, strict=True) if value)
+        ratios = [f"{name} {_show('_ratio', ours / rate)}" for name, rate in servers.items() if rate and ours]
+        if ratios:
+            lines.append(f"- Best door against best door{load}: {', '.join(ratios)}.")
+    return lines
 
 
 def render_facts(found: Mapping[str, Any]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from beside.table import add_ratios, render, render_rows
+from beside.table import add_ratios, render, render_best, render_rows
 
 
 def make_row(server: str, protocol: str, per_s: float, clients: int = 16, **more: Any) -> dict[str, Any]:
@@ -65,3 +65,11 @@ def test_the_page_names_who_is_missing_and_why_with_versions_and_the_limit_of_th
     assert "Peers: other 1.2." in page
     assert "73,254/s against nghttpd" in page
     assert "| Other | REST | 16 | 300 | 4.00 | 3.00 | 100 |" in page
+
+
+def test_the_best_door_of_each_server_is_compared_for_each_load() -> None:
+    rows = [*ROWS, make_row("Other", "gRPC", 400.0)]
+    assert render_best(rows) == [
+        "- Best door against best door, at once 16: Other 3.00.",
+        "- Best door against best door, at once 1: Other 0.50.",
+    ]
