@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 WIDTH = 720
 LABEL_WIDTH = 190
 BAR_HEIGHT, GAP = 18, 8
-TOP = 44
+TOP = 54
 PLOT_HEIGHT = 240
 LEFT, RIGHT, BOTTOM = 70, 150, 44
 STYLE = """\
@@ -93,7 +93,8 @@ def _spread(heights: Sequence[tuple[float, int, str]]) -> list[tuple[float, int,
     for y, number, name in sorted(heights):
         lowest = found[-1][0] + 18 if found else y
         found.append((max(y, lowest), number, name))
-    return found
+    above = max(0.0, found[-1][0] - (TOP + PLOT_HEIGHT - 6)) if found else 0.0
+    return [(y - above, number, name) for y, number, name in found]
 
 
 def find_ticks(low: float, high: float, *, is_log: bool) -> list[float]:
