@@ -5,7 +5,10 @@ from __future__ import annotations
 import concurrent.futures
 import http.client
 import json
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +77,35 @@ def test_an_edit_sends_the_edited_file_and_serves(server: RunningServer, v2: V2,
     version = send(context_of(server), folder, is_waiting=True)
     assert "4 files, of which 1 were sent" in read_log(v2, version, model_id="edited")
     assert v2.predict("edited", "hello").outputs[0].data.text.raw == "hello!"
+
+
+def test_memory_stays_flat_on_both_sides_whatever_a_checkpoint_weighs(server: RunningServer, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, "heavy")
+    with (folder / "1" / "checkpoints" / "w.bin").open("r+b") as file:
+        file.truncate(400_000_000)
+    process = Path("/proc", str(server.process.pid))
+    (process / "clear_refs").write_text("5")  # the peak counts from here
+    before = read_kb(process, "VmRSS")
+    peak = measure_peak_kb(server, "upload", str(folder), "--no-wait", "--quiet")
+    assert read_kb(process, "VmHWM") - before < 64 * 1024
+    assert peak - measure_peak_kb(server, "models") < 64 * 1024
+
+
+def read_kb(process: Path, name: str) -> int:
+    lines = (process / "status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+def measure_peak_kb(server: RunningServer, *arguments: str) -> int:
+    """Run a command; the most memory that it had."""
+    script = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], check=True, stdout=2)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+    )
+    command = [sys.executable, "-c", script, sys.executable, "-m", "modelyard.cli.main", *arguments]
+    env = {**os.environ, **server.environment}
+    return int(subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def test_a_connection_that_breaks_again_and_again_brings_the_folder(server: RunningServer, tmp_path: Path) -> None:

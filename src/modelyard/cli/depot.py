@@ -60,7 +60,9 @@ def usage(data_dir: Path | None, *, as_json: bool) -> None:
 )
 @json_option
 def collect(data_dir: Path | None, min_age: int, *, as_json: bool) -> None:
-    """Remove files that no version uses. The server does so by itself, every hour.
+    """Remove files and environments that no version uses. The server does so by itself, every hour.
+
+    An environment is noted when it is found unused, and removed by a later collection.
 
     Nothing is removed that a version, an upload, a build or a running replica needs.
     """
@@ -68,7 +70,8 @@ def collect(data_dir: Path | None, min_age: int, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(swept))
     else:
-        click.echo(f"removed {show_files(swept.files)}, {show_size(swept.size_bytes)}")
+        noun = "environment" if swept.environments == 1 else "environments"
+        click.echo(f"removed {show_files(swept.files)}, {show_size(swept.size_bytes)}; {swept.environments} {noun}")
 
 
 @command.command("scrub")

@@ -114,11 +114,17 @@ class Environments:
         return Environment(digest=lock.digest, python=_python_of(folder))
 
     def get(self, digest: str) -> Environment | None:
-        """The environment, where it is installed completely and its interpreter still exists."""
+        """The environment, where it is installed completely and its interpreter still exists. It counts as used now."""
         if not is_digest(digest):
             return None
         folder = self._root / digest
-        if not (folder / COMPLETE).is_file() or not _python_of(folder).exists():
+        try:
+            os.utime(folder / COMPLETE)
+        except PermissionError:
+            pass
+        except OSError:
+            return None
+        if not _python_of(folder).exists():
             return None
         return Environment(digest=digest, python=_python_of(folder))
 

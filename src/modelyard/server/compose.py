@@ -110,7 +110,12 @@ async def _open_house(settings: Settings, *, is_open: Callable[[], bool]) -> Asy
         uploads, deltas = _make_uploads(settings, desk, depot, arrivals, sealer)
         await uploads.recover()
         await _start_control(settings, stack, desk.store, depot, desk.router, desk.logs, sealer)
-        caretaker = Caretaker(store=desk.store, depot=depot, clear_arrivals=arrivals.clear_abandoned)
+        caretaker = Caretaker(
+            store=desk.store,
+            depot=depot,
+            environments=settings.environments_dir,
+            clear_arrivals=arrivals.clear_abandoned,
+        )
         looking = asyncio.create_task(keep_running("caretaker", caretaker.run), name="caretaker")
         stack.push_async_callback(_cancel, looking)
         handlers = desk.make_handlers() | UploadsV2(uploads).handlers()
@@ -129,6 +134,7 @@ async def open_caretaker(settings: Settings) -> AsyncIterator[Caretaker]:
         yield Caretaker(
             store=store,
             depot=Depot(settings.depot_dir),
+            environments=settings.environments_dir,
             clear_arrivals=Arrivals(settings.arrivals_dir).clear_abandoned,
         )
     finally:
@@ -168,7 +174,7 @@ async def _start_control(
 ) -> None:
     """Start the loops; the stack stops them, in the reverse order."""
     runtime = await asyncio.to_thread(stage_runtime, settings.data_dir / "runtime")
-    environments = Environments(settings.data_dir / "environments")
+    environments = Environments(settings.environments_dir)
     backend = ProcessBackend(stack.enter_context(make_run_dir(settings)), runtime)
     stack.push_async_callback(backend.close)
     accelerators = AcceleratorPool(NvidiaSmi(), is_optional=settings.accelerators == "optional")

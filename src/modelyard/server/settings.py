@@ -114,6 +114,11 @@ class Settings:
         return self.data_dir / "depot"
 
     @property
+    def environments_dir(self) -> Path:
+        """Installed environments, under their digests."""
+        return self.data_dir / "environments"
+
+    @property
     def checkpoints_dir(self) -> Path:
         """Checkpoints on their way from a hub, and what hubs said."""
         return self.data_dir / "checkpoints"

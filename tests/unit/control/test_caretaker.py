@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,8 +31,13 @@ class Yard:
         self.store = store
         self.depot = Depot(place / "depot")
         self.cleared = 0
+        self.environments = place / "environments"
         self.caretaker = Caretaker(
-            store=store, depot=self.depot, clear_arrivals=self._clear, grace=timedelta(seconds=-60)
+            store=store,
+            depot=self.depot,
+            environments=self.environments,
+            clear_arrivals=self._clear,
+            grace=timedelta(seconds=-60),
         )
 
     def _clear(self) -> None:
@@ -92,7 +98,7 @@ async def test_what_came_since_an_upload_or_build_began_stays(yard: Yard, state:
 
 async def test_what_was_added_lately_stays(yard: Yard) -> None:
     yard.part(w=b"new")
-    careful = Caretaker(store=yard.store, depot=yard.depot, clear_arrivals=lambda: None)
+    careful = Caretaker(store=yard.store, depot=yard.depot, environments=yard.environments, clear_arrivals=lambda: None)
     assert (await careful.collect()).files == 0
 
 
@@ -123,7 +129,13 @@ async def test_uploads_beside_an_endless_collection_lose_nothing(tmp_path: Path)
         house.clock.now = datetime.now(UTC)
         uploader = Uploader(house, tmp_path)
         depot = uploader.intake.depot
-        caretaker = Caretaker(store=house.store, depot=depot, clear_arrivals=lambda: None, grace=timedelta(seconds=-60))
+        caretaker = Caretaker(
+            store=house.store,
+            depot=depot,
+            environments=tmp_path / "environments",
+            clear_arrivals=lambda: None,
+            grace=timedelta(seconds=-60),
+        )
         collecting = asyncio.Event()
         collecting.set()
 
@@ -147,6 +159,20 @@ async def test_uploads_beside_an_endless_collection_lose_nothing(tmp_path: Path)
                 await house.store.versions.delete(version.key, version.version_id)
         collecting.clear()
         assert await task > 0
+
+
+async def test_environments_of_no_version_go_in_a_later_round(yard: Yard) -> None:
+    used, unused = "a" * 64, "b" * 64
+    for digest in (used, unused):
+        (yard.environments / digest).mkdir(parents=True)
+        (yard.environments / digest / ".complete").touch()
+    (yard.environments / ".guards").mkdir()
+    await yard.version("v1", yard.part(a=b"a"), environment_digest=used)
+    assert (await yard.caretaker.collect()).environments == 0
+    note = yard.environments / ".unused" / unused
+    os.utime(note, (time.time() - 3600,) * 2)
+    assert (await yard.caretaker.collect()).environments == 1
+    assert {path.name for path in yard.environments.iterdir() if not path.name.startswith(".")} == {used}
 
 
 async def test_a_scrub_finds_what_a_disk_did(yard: Yard) -> None:

@@ -18,7 +18,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from modelyard.errors import InternalError
-from modelyard.parts.depot import Depot, Swept
+from modelyard.parts.depot import Depot
+from modelyard.parts.environment_sweep import sweep_environments
 from modelyard.parts.files import Part
 from modelyard.server import failpoints
 from modelyard.server.records import VersionState
@@ -34,6 +35,16 @@ NOTED_EVERY = 32
 UNDER_WAY = frozenset({VersionState.UPLOADING, VersionState.UPLOADED, VersionState.BUILDING})
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """What a collection removed."""
+
+    files: int
+    size_bytes: int
+    """Of these files."""
+    environments: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +85,16 @@ class Caretaker:
     """Looks after one depot. Any number of them may: in the server, and on the command line beside it."""
 
     def __init__(
-        self, *, store: Store, depot: Depot, clear_arrivals: Callable[[], None], grace: timedelta = GRACE
+        self,
+        *,
+        store: Store,
+        depot: Depot,
+        environments: Path,
+        clear_arrivals: Callable[[], None],
+        grace: timedelta = GRACE,
     ) -> None:
         self._store = store
+        self._environments = environments
         self._depot = depot
         self._clear_arrivals = clear_arrivals
         self._grace = grace
@@ -87,22 +105,27 @@ class Caretaker:
         while True:
             await asyncio.sleep(ROUND_S)
             await asyncio.to_thread(self._clear_arrivals)
-            swept = await self.collect()
-            log.info("depot.collected files=%d bytes=%d", swept.files, swept.size_bytes)
+            found = await self.collect()
+            log.info(
+                "depot.collected files=%d bytes=%d environments=%d", found.files, found.size_bytes, found.environments
+            )
             if await asyncio.to_thread(self._is_scrub_due):
                 await self.scrub(is_gentle=True)
 
-    async def collect(self, *, min_age: timedelta | None = None) -> Swept:
+    async def collect(self, *, min_age: timedelta | None = None) -> Collected:
         """Remove what nothing uses and is older than `min_age`. Safe beside uploads, builds and replicas.
 
         Raises InternalError, and removes nothing, where a version's list of files cannot be read.
         """
         before = await self._find_limit(self._grace if min_age is None else min_age)
-        live = await self._find_live()
+        rows = await self._store.versions.list_digests()
+        live = await asyncio.to_thread(self._mark, rows)
         failpoints.hit("gc.marked")
         swept = await asyncio.to_thread(self._depot.sweep, live, before=before.timestamp())
         failpoints.hit("gc.removed")
-        return swept
+        installed = {environment for _, _, environment, _ in rows}
+        removed = await asyncio.to_thread(sweep_environments, self._environments, installed, before=before.timestamp())
+        return Collected(files=swept.files, size_bytes=swept.size_bytes, environments=removed)
 
     async def scrub(self, *, is_gentle: bool = False, on_file: Callable[[int], None] = lambda _: None) -> Scrubbed:
         """Read every file through; damaged ones are put aside, so that the next upload brings them again.
