@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from modelyard.sdk.model_class import ModelClass
 from modelyard.sdk.request import current_request
 from modelyard.sdk.runner import ModelRunner
 
-__all__ = ["ModelRunner", "__version__", "current_request"]
+__all__ = ["ModelClass", "ModelRunner", "__version__", "current_request"]
 __version__ = "0.1.0"

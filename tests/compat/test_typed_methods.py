@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,25 @@ from support.uploads import deploy, get_version
 ROOT = Path(__file__).parents[2]
 OURS = (ROOT / "src", ROOT / "compat" / "clarifai" / "src")
 MODEL = Path(__file__).parent / "typed_model.py"
+
+
+SMALL = """
+from typing import Iterator
+from clarifai.runners.models.model_class import ModelClass
+
+class Shout(ModelClass):
+    def load_model(self):
+        self.mark = "!"
+
+    @ModelClass.method
+    def predict(self, prompt: str = "") -> str:
+        return prompt.upper() + self.mark
+
+    @ModelClass.method
+    def stream(self, prompts: Iterator[str]) -> Iterator[str]:
+        for prompt in prompts:
+            yield self.predict(prompt)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +128,19 @@ def test_base_classes_of_the_published_sdk_stand_on_ours(new: Published) -> None
         "mcp": ["mcp_transport"],
         "answer": "user",
     }
+
+
+def test_12_5_uploads_a_folder_with_typed_methods_and_its_command_line_asks_it(
+    new: Published, server: RunningServer, v2: V2, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its upload wants uv and ruff on the path, and a pinned clarifai in the requirements."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    folder = write_folder(
+        tmp_path / "f", model=SMALL, model_id="typed-12-5", user_id=server.user_id, requirements="clarifai==12.5.0\n"
+    )
+    done = new.run("clarifai", "model", "upload", str(folder), server=server, stdin="y\n")
+    assert "Model uploaded successfully!" in done.stdout, done.stdout + done.stderr
+    uploaded = get_version(v2, "", "typed-12-5").method_signatures
+    assert [(one.name, one.input_fields[0].iterator) for one in uploaded] == [("predict", False), ("stream", True)]
+    asked = new.run("clarifai", "model", "predict", f"{server.user_id}/main/models/typed-12-5", "hi", server=server)
+    assert "HI!" in asked.stdout, asked.stdout + asked.stderr
