@@ -34,9 +34,8 @@ class Shout(ModelClass):
         return prompt.upper() + self.mark
 
     @ModelClass.method
-    def stream(self, prompts: Iterator[str]) -> Iterator[str]:
-        for prompt in prompts:
-            yield self.predict(prompt)
+    def generate(self, prompt: str = "") -> Iterator[str]:
+        yield from (prompt.upper() + self.mark).split()
 """
 
 
@@ -141,6 +140,6 @@ def test_12_5_uploads_a_folder_with_typed_methods_and_its_command_line_asks_it(
     done = new.run("clarifai", "model", "upload", str(folder), server=server, stdin="y\n")
     assert "Model uploaded successfully!" in done.stdout, done.stdout + done.stderr
     uploaded = get_version(v2, "", "typed-12-5").method_signatures
-    assert [(one.name, one.input_fields[0].iterator) for one in uploaded] == [("predict", False), ("stream", True)]
+    assert [(one.name, one.output_fields[0].iterator) for one in uploaded] == [("predict", False), ("generate", True)]
     asked = new.run("clarifai", "model", "predict", f"{server.user_id}/main/models/typed-12-5", "hi", server=server)
     assert "HI!" in asked.stdout, asked.stdout + asked.stderr

@@ -19,6 +19,7 @@ TELLS = {
     "audio-to-text": "HELLO WORLD",
     "multimodal-to-text": "48 pixels wide",
     "openai": "your tests take too long",
+    "typed": "light",
 }
 
 

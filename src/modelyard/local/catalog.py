@@ -71,6 +71,12 @@ TEMPLATES = (
         example=("--text", "I feel that my tests take too long", "--stream"),
     ),
     Template(
+        name="typed",
+        summary="tells what a text is about, by methods with names and types of their own",
+        aliases=("typed-methods", "methods", "pythonic"),
+        example=("--method", "keywords", "--arg", "text=the keeper of the light keeps a light"),
+    ),
+    Template(
         name="text-classifier",
         summary="labels a text",
         example=("--text", "Guten Morgen, wie geht es dir?"),

@@ -116,7 +116,7 @@ def answer_on_terminal(typed: str, *arguments: str) -> str:
 def test_a_person_is_asked_and_asked_again(tmp_path: Path) -> None:
     shown = answer_on_terminal("99\nmultimodl\n2\n", str(tmp_path / "m"))
     assert "  2  image-detector      finds things in an image, with boxes" in shown
-    assert "99 is not in the list; there are 1 to 11" in shown
+    assert "99 is not in the list; there are 1 to 12" in shown
     assert "did you mean 'multimodal-to-text'" in shown
     assert 'model_type_id: "image-detector"' in (tmp_path / "m" / "config.yaml").read_text()
 

@@ -201,3 +201,14 @@ def test_a_fault_of_the_model_is_not_told_as_the_callers(load: Any, monkeypatch:
         model.predict(ask("hello"))
     with pytest.raises(ValueError, match="a bug"):
         list(model.generate(ask("hello")))
+
+
+def test_the_typed_template_tells_what_a_text_is_about(load: Any) -> None:
+    model = load("typed")
+    text = "The light is on. A keeper keeps the light, and the light keeps the ships. Good night."
+    assert model.predict(text) == "A keeper keeps the light, and the light keeps the ships."
+    assert model.predict(text, sentences=2).startswith("The light is on. A keeper")
+    assert [(one.name, one.value) for one in model.keywords(text, top=2)] == [("light", 1.0), ("keeps", 2 / 3)]
+    assert next(model.generate(text)).startswith("A keeper")
+    assert [(one.words, one.keyword) for one in model.stream(iter([text, ""]))] == [(17, "light"), (0, "")]
+    assert model.predict("") == ""

@@ -466,6 +466,31 @@ def test_methods_that_come_and_go_are_told(start: Start) -> None:
     assert worker.hear() == "g"
 
 
+TYPED = """
+from modelyard.sdk.model_class import ModelClass
+
+class Model(ModelClass):
+    def load_model(self):
+        with open("loads.txt", "a") as file:
+            file.write("x")
+
+    @ModelClass.method
+    def predict(self, text: str, times: int = 2) -> str:
+        return "one" * times
+"""
+
+
+def test_a_typed_method_gets_new_code_and_a_new_signature_is_a_new_start(start: Start) -> None:
+    worker = start(TYPED)
+    assert worker.ask() == "oneone"
+
+    worker.edit('"one"', '"two"')
+    assert worker.reload().outcome == KEPT
+    assert worker.ask() == "twotwo"
+    worker.edit("times: int = 2", "times: int = 3")
+    assert worker.reload().outcome == RESTART
+
+
 def test_files_that_loading_read_ask_for_a_new_start_and_others_do_not(start: Start) -> None:
     model = MODEL.replace("self.loaded = object()", "self.labels = open('1/labels.txt').read()")
     worker = start(model, **{"labels.txt": "cat"})
