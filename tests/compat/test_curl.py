@@ -6,14 +6,31 @@ import base64
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from clarifai_grpc.grpc.api.status import status_code_pb2 as codes
 
-from support.server import RunningServer
+from support.folders import write_folder
+from support.server import CARRIERS, V2, RunningServer, running_server
+from support.uploads import deploy
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+
+
+@pytest.fixture(scope="module", params=CARRIERS)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Both servers that can carry the doors, instead of the session's one."""
+    with running_server(tmp_path_factory.mktemp("server"), "--carrier", request.param) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def echo(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    with V2(server) as v2:
+        deploy(v2, write_folder(tmp_path_factory.mktemp("echo")))
+    return "echo"
 
 
 def curl(server: RunningServer, path: str, *arguments: str, token: str | None = None) -> tuple[int, Any]:

@@ -130,7 +130,7 @@ def test_links_between_documents_lead_somewhere() -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["script/setup", "script/demo", "script/test", "script/lint", "script/bench", ".ci/run"]
+    "script", ["script/setup", "script/demo", "script/test", "script/lint", "script/bench", "script/fuzz", ".ci/run"]
 )
 def test_scripts_can_be_run(script: str) -> None:
     assert (ROOT / script).stat().st_mode & 0o111

@@ -8,8 +8,10 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2 as codes
 
 from support.folders import pack, write_folder
-from support.server import V2, RunningServer, open_channel
+from support.server import CARRIERS, V2, RunningServer, open_channel
 from support.uploads import send_upload, upload_messages
+
+pytestmark = pytest.mark.parametrize("carrier", CARRIERS)
 
 
 @pytest.mark.parametrize("token", ["wrong", "myd_0000_aaaa", "x y"])

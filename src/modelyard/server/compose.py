@@ -14,6 +14,8 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from modelyard.parts.depot import Depot
 from modelyard.parts.environment import Environments
@@ -27,7 +29,10 @@ from modelyard.server.api.v2.health import HealthV2
 from modelyard.server.api.v2.uploads import UploadsV2
 from modelyard.server.backends.nvidia import NvidiaSmi
 from modelyard.server.backends.processes import ProcessBackend
+from modelyard.server.carriers.base import Carrier
+from modelyard.server.carriers.gateways import GatewaysCarrier
 from modelyard.server.carriers.h2corn import H2CornCarrier
+from modelyard.server.carriers.pyvoy import PyvoyCarrier
 from modelyard.server.control.accelerators import AcceleratorPool
 from modelyard.server.control.builds import Builds
 from modelyard.server.control.caretaker import Caretaker
@@ -71,9 +76,11 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         loop.add_signal_handler(one, stop.set)
     async with AsyncExitStack() as stack:
         stack.enter_context(own_data_dir(settings))
-        house = await stack.enter_async_context(_open_house(settings, is_open=lambda: not stop.is_set()))
-        carrier = H2CornCarrier(host=settings.host, port=settings.port)
-        address = await carrier.start(make_app(house.v2, health=house.health, delta=house.delta))
+        run_dir = stack.enter_context(make_run_dir(settings))
+        carrier = _make_carrier(settings, run_dir)
+        house = await stack.enter_async_context(_open_house(settings, run_dir, is_open=lambda: not stop.is_set()))
+        app = make_app(house.v2, health=house.health, delta=house.delta, cors_origins=settings.cors_origins)
+        address = await carrier.start(app)
         write_server_file(settings, address)
         calm_collector()
         announce(address)
@@ -89,6 +96,17 @@ def calm_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
+def _make_carrier(settings: Settings, run_dir: Path) -> Carrier:
+    where: dict[str, Any] = {"host": settings.host, "port": settings.port}
+    match settings.carrier:
+        case "pyvoy":
+            return PyvoyCarrier(run_dir=run_dir, gateways=settings.gateways, **where)
+        case _ if settings.gateways > 1:
+            return GatewaysCarrier(run_dir=run_dir, gateways=settings.gateways, **where)
+        case _:
+            return H2CornCarrier(**where)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _House:
     v2: V2
@@ -97,7 +115,7 @@ class _House:
 
 
 @asynccontextmanager
-async def _open_house(settings: Settings, *, is_open: Callable[[], bool]) -> AsyncIterator[_House]:
+async def _open_house(settings: Settings, run_dir: Path, *, is_open: Callable[[], bool]) -> AsyncIterator[_House]:
     async with AsyncExitStack() as stack:
         store = await SqlStore.open(settings.database_url)
         stack.push_async_callback(store.close)
@@ -109,7 +127,7 @@ async def _open_house(settings: Settings, *, is_open: Callable[[], bool]) -> Asy
         arrivals = Arrivals(settings.arrivals_dir)
         uploads, deltas = _make_uploads(settings, desk, depot, arrivals, sealer)
         await uploads.recover()
-        await _start_control(settings, stack, desk.store, depot, desk.router, desk.logs, sealer)
+        await _start_control(settings, stack, desk.store, depot, desk.router, desk.logs, sealer, run_dir)
         caretaker = Caretaker(
             store=desk.store,
             depot=depot,
@@ -170,12 +188,19 @@ def _make_uploads(
 
 
 async def _start_control(
-    settings: Settings, stack: AsyncExitStack, store: Store, depot: Depot, router: Router, logs: Logs, sealer: Sealer
+    settings: Settings,
+    stack: AsyncExitStack,
+    store: Store,
+    depot: Depot,
+    router: Router,
+    logs: Logs,
+    sealer: Sealer,
+    run_dir: Path,
 ) -> None:
     """Start the loops; the stack stops them, in the reverse order."""
     runtime = await asyncio.to_thread(stage_runtime, settings.data_dir / "runtime")
     environments = Environments(settings.environments_dir)
-    backend = ProcessBackend(stack.enter_context(make_run_dir(settings)), runtime)
+    backend = ProcessBackend(run_dir, runtime)
     stack.push_async_callback(backend.close)
     accelerators = AcceleratorPool(NvidiaSmi(), is_optional=settings.accelerators == "optional")
     for device in await accelerators.open():

@@ -10,6 +10,8 @@ from modelyard.errors import InvalidRequest
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 ACCELERATOR_RULES = ("optional", "required")
+CARRIERS = ("h2corn", "pyvoy")
+ORIGIN_GRAMMAR = re.compile(r"https?://[a-z0-9.\-\[\]:]+")
 USER_ID_GRAMMAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -44,6 +46,12 @@ class Settings:
     data_dir: Path
     host: str = "127.0.0.1"
     port: int = 8080
+    carrier: str = "h2corn"
+    """What carries the doors on the network: one of `CARRIERS`."""
+    gateways: int = 1
+    """How many processes accept on the port."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins of web pages that may call: `https://console.example`. None may by default."""
     user_id: str = "local"
     default_threads: int = 1
     """Requests that a model takes at once where its config has no `num_threads`."""
@@ -77,6 +85,12 @@ class Settings:
             )
         if self.accelerators not in ACCELERATOR_RULES:
             raise InvalidRequest(f"--accelerators {self.accelerators!r}: use {' or '.join(ACCELERATOR_RULES)}")
+        for origin in self.cors_origins:
+            if not ORIGIN_GRAMMAR.fullmatch(origin):
+                raise InvalidRequest(
+                    f"--cors-origin {origin!r}: an origin is a scheme, a host and perhaps a port, as in "
+                    "https://console.example:8443; there is no '*'"
+                )
         if not USER_ID_GRAMMAR.fullmatch(self.user_id):
             raise InvalidRequest(
                 f"--user-id {self.user_id!r}: allowed are 1 to 64 letters, digits and _ . -, starting with a letter "

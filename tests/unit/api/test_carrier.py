@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import grpc
 import httpx
@@ -13,7 +15,10 @@ from clarifai_grpc.grpc.api import service_pb2, service_pb2_grpc
 
 from modelyard.errors import InvalidRequest
 from modelyard.server.api.asgi import make_app
+from modelyard.server.carriers.base import Carrier
+from modelyard.server.carriers.gateways import GatewaysCarrier
 from modelyard.server.carriers.h2corn import H2CornCarrier
+from modelyard.server.carriers.pyvoy import PyvoyCarrier
 from modelyard.wire.messages import PostModelOutputsRequest, StatusCode
 from support.doors import EchoHandlers, make_stub, make_v2
 
@@ -28,20 +33,39 @@ def request_of(*texts: str) -> PostModelOutputsRequest:
     return request
 
 
+CARRIERS = ("h2corn", "gateways", "pyvoy")
+
+
+@pytest.fixture
+def run_dir() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="modelyard-") as folder:
+        yield Path(folder)
+
+
+def make_carrier(kind: str, run_dir: Path, port: int = 0) -> Carrier:
+    match kind:
+        case "h2corn":
+            return H2CornCarrier(port=port)
+        case "pyvoy":
+            return PyvoyCarrier(run_dir=run_dir, port=port)
+        case _:
+            return GatewaysCarrier(run_dir=run_dir, gateways=2, port=port)
+
+
 class House:
     """A served application."""
 
-    def __init__(self, echo: EchoHandlers, carrier: H2CornCarrier, url: str) -> None:
+    def __init__(self, echo: EchoHandlers, carrier: Carrier, url: str) -> None:
         self.echo = echo
         self.carrier = carrier
         self.url = url
         self.address = url.removeprefix("http://")
 
 
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
+@pytest.fixture(params=CARRIERS)
+async def house(request: pytest.FixtureRequest, run_dir: Path) -> AsyncIterator[House]:
     echo = EchoHandlers()
-    carrier = H2CornCarrier(host="127.0.0.1", port=0)
+    carrier = make_carrier(request.param, run_dir)
     url = await carrier.start(make_app(make_v2(echo), is_ready=lambda: True))
     yield House(echo, carrier, url)
     await carrier.stop(grace_s=2)
@@ -175,7 +199,7 @@ async def test_rest_on_the_same_port(house: House, stub: service_pb2_grpc.V2Stub
 
 async def test_port_in_use_is_told(house: House) -> None:
     port = int(house.address.rpartition(":")[2])
-    second = H2CornCarrier(host="127.0.0.1", port=port)
+    second = H2CornCarrier(port=port)
     with pytest.raises(InvalidRequest, match=f"port {port} is in use"):
         await second.start(make_app(make_v2(EchoHandlers()), is_ready=lambda: True))
     await second.stop(grace_s=1)

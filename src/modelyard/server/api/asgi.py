@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 
+from modelyard.server.api.cors import Cors
 from modelyard.server.api.doorway.types import Application, Headers, Receive, Scope, Send
 from modelyard.server.api.grpc.door import GrpcDoor
 from modelyard.server.api.grpc.health import PATHS as HEALTH_PATHS
 from modelyard.server.api.grpc.health import GrpcHealthDoor
+from modelyard.server.api.grpc.web import WEB_TYPE, WEB_TYPES, GrpcWebDoor
 from modelyard.server.api.rest.answers import send_error
 from modelyard.server.api.rest.delta import DeltaPaths
 from modelyard.server.api.rest.door import RestDoor
@@ -35,6 +37,7 @@ def make_app(
     delta: DeltaPaths | None = None,
     on_start: Hook = _nothing,
     on_stop: Hook = _nothing,
+    cors_origins: tuple[str, ...] = (),
 ) -> Application:
     """The application that a carrier serves.
 
@@ -45,9 +48,16 @@ def make_app(
         delta: Paths of the delta protocol, where uploads are taken.
         on_start: Awaited at ASGI's lifespan start-up.
         on_stop: Awaited at its shutdown.
+        cors_origins: Origins whose pages may call, as browsers write them.
     """
     health = health or Openness(is_ready)
     grpc, grpc_health = GrpcDoor(v2), GrpcHealthDoor(health)
+
+    async def speak(scope: Scope, receive: Receive, send: Send) -> None:
+        is_probe = scope["path"].startswith(HEALTH_PATHS)
+        await (grpc_health if is_probe else grpc)(scope, receive, send)
+
+    web = GrpcWebDoor(speak)
     rest = RestDoor(v2, health=health, delta=delta)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,9 +66,12 @@ def make_app(
                 kind = _content_type(scope["headers"])
                 if not kind.startswith(GRPC_TYPE):
                     await rest(scope, receive, send)
-                elif await _is_admitted(scope, kind, send):
-                    is_probe = scope["path"].startswith(HEALTH_PATHS)
-                    await (grpc_health if is_probe else grpc)(scope, receive, send)
+                elif not await _is_admitted(scope, kind, send):
+                    return
+                elif kind in WEB_TYPES:
+                    await web(scope, receive, send, kind)
+                else:
+                    await speak(scope, receive, send)
             case "lifespan":
                 await _run_lifespan(receive, send, on_start, on_stop)
             case "websocket":
@@ -67,7 +80,7 @@ def make_app(
             case other:
                 raise NotImplementedError(f"ASGI scope {other!r}")
 
-    return application
+    return Cors(application, cors_origins) if cors_origins else application
 
 
 def _content_type(headers: Headers) -> bytes:
@@ -81,13 +94,19 @@ async def _is_admitted(scope: Scope, kind: bytes, send: Send) -> bool:
     """Turn away what gRPC forbids before its own statuses begin, by HTTP statuses."""
     if scope["method"] != "POST":
         await send_error(send, 405, "a gRPC request is a POST", headers=[(b"allow", b"POST")])
-    elif kind not in GRPC_TYPES:
-        await send_error(send, 415, f"content type {kind.decode('latin-1')!r}: only application/grpc+proto is spoken")
-    elif TRAILERS not in scope.get("extensions", {}):
+    elif kind not in (WEB_TYPES if kind.startswith(WEB_TYPE) else GRPC_TYPES):
+        spoken = "spoken are application/grpc, grpc-web and grpc-web-text, with +proto or nothing"
+        await send_error(send, 415, f"content type {kind.decode('latin-1')!r}: {spoken}")
+    elif kind not in WEB_TYPES and not _has_trailers(scope):
         await send_error(send, 505, "gRPC needs HTTP/2 and the request header 'te: trailers'")
     else:
         return True
     return False
+
+
+def _has_trailers(scope: Scope) -> bool:
+    """Some servers offer trailers over HTTP/1.1, too; gRPC's clients do not look for them there."""
+    return TRAILERS in scope.get("extensions", {}) and not scope.get("http_version", "2").startswith("1")
 
 
 async def _run_lifespan(receive: Receive, send: Send, on_start: Hook, on_stop: Hook) -> None:

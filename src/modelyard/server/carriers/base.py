@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from typing import Any, Protocol
 
 from modelyard.errors import InvalidRequest
+
+HEADER_BYTES = 16 * 1024
+"""All headers of a request, and each of them."""
+HEADERS_S = 10.0
+"""Who has not sent the headers of a request by then is cut off."""
+STREAMS_PER_CONNECTION = 128
+CONNECTIONS = 1024
+BODY_IDLE_S = 120.0
+"""A plain HTTP body that says nothing for so long is given up. gRPC streams and REST streams may be silent."""
+STALL_S = 600.0
+"""A client that does not take bytes which wait for it is given up after so long. Silent calls have none waiting."""
+KEEP_ALIVE_S = 300.0
+WINDOW_BYTES = 8 * 1024 * 1024
+FRAME_BYTES = 256 * 1024
 
 
 class Carrier(Protocol):
@@ -20,6 +35,32 @@ class Carrier(Protocol):
     async def stop(self, grace_s: float) -> None:
         """Accept nothing more, let requests in flight run for up to `grace_s` seconds, cancel the rest. Idempotent."""
         ...
+
+
+def open_listener(host: str, port: int) -> socket.socket:
+    """A socket that listens, for several processes to accept from. Raises `InvalidRequest`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(CONNECTIONS)
+    except OSError as error:
+        listener.close()
+        raise explain_refusal(error, host, port) from error
+    listener.setblocking(False)
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Where it listens: `127.0.0.1:8080`, `[::1]:8080`."""
+    host, port = listener.getsockname()[:2]
+    return format_address(host, port)
+
+
+def format_address(host: str, port: int) -> str:
+    """As it stands in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def explain_refusal(error: OSError, host: str, port: int) -> InvalidRequest:

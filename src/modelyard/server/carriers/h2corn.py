@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from pathlib import Path
 from typing import Any
 
 from h2corn import Config, RequestPolicy, Server
 
-from modelyard.server.carriers.base import explain_refusal
+from modelyard.server.carriers.base import (
+    BODY_IDLE_S,
+    CONNECTIONS,
+    FRAME_BYTES,
+    HEADER_BYTES,
+    HEADERS_S,
+    KEEP_ALIVE_S,
+    STALL_S,
+    STREAMS_PER_CONNECTION,
+    WINDOW_BYTES,
+    address_of,
+    explain_refusal,
+)
 
 log = logging.getLogger(__name__)
 
-HEADER_BYTES = 16 * 1024
-STREAMS_PER_CONNECTION = 128
-CONNECTIONS = 1024
-BODY_IDLE_S = 120.0
-"""A plain HTTP body that says nothing for so long is given up. gRPC streams and REST streams may be silent."""
-STALL_S = 600.0
-"""A client that does not take bytes which wait for it is given up after so long. Silent calls have none waiting."""
-KEEP_ALIVE_S = 300.0
 DRAIN_LIMIT_S = 24 * 3600.0
 """The server's own limit of a graceful stop. Ours is `stop(grace_s)`, which cancels what is left."""
-WINDOW_BYTES = 8 * 1024 * 1024
-FRAME_BYTES = 256 * 1024
 STREAM_PATHS = ("/v2/models/outputs/stream", "/v2/models/versions/upload")
 CANCEL_S = 5.0
 RUNTIME_THREADS = 1
@@ -39,13 +42,21 @@ class H2CornCarrier:
         port: 0 takes a free one.
         certfile: PEM certificate chain; with `keyfile`, the port speaks TLS.
         keyfile: PEM private key.
+        listener: A socket that listens already, instead of `host` and `port`. It stays its owner's.
     """
 
     def __init__(
-        self, *, host: str = "127.0.0.1", port: int = 0, certfile: Path | None = None, keyfile: Path | None = None
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        certfile: Path | None = None,
+        keyfile: Path | None = None,
+        listener: socket.socket | None = None,
     ) -> None:
         self._host = host
         self._port = port
+        self._listener = listener
         self._certfile = certfile
         self._keyfile = keyfile
         self._server: Server | None = None
@@ -66,7 +77,8 @@ class H2CornCarrier:
                 raise explain_refusal(error, self._host, self._port) from error
             raise
         scheme = "https" if self._certfile else "http"
-        return f"{scheme}://{server.addresses[0]}"
+        where = server.addresses[0] if self._listener is None else address_of(self._listener)
+        return f"{scheme}://{where}"
 
     async def stop(self, grace_s: float) -> None:
         """See `Carrier`."""
@@ -102,6 +114,8 @@ class H2CornCarrier:
 
     def _make_config(self) -> Config:
         bind = f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+        if self._listener is not None:
+            bind = f"fd://{self._listener.fileno()}"
         silent = tuple(
             RequestPolicy(
                 path=path,
@@ -132,6 +146,7 @@ class H2CornCarrier:
             max_request_body_size=0,  # the REST door has a limit a route
             request_policies=silent,
             timeout_request_body_idle=BODY_IDLE_S,
+            timeout_request_header=HEADERS_S,
             timeout_keep_alive=KEEP_ALIVE_S,
             h2_timeout_response_stall=STALL_S,
             h2_timeout_write=STALL_S,
