@@ -143,3 +143,22 @@ def test_12_5_uploads_a_folder_with_typed_methods_and_its_command_line_asks_it(
     assert [(one.name, one.output_fields[0].iterator) for one in uploaded] == [("predict", False), ("generate", True)]
     asked = new.run("clarifai", "model", "predict", f"{server.user_id}/main/models/typed-12-5", "hi", server=server)
     assert "HI!" in asked.stdout, asked.stdout + asked.stderr
+
+
+def test_an_old_clarifai_grpc_is_told_where_a_method_is_typed_and_does_elsewhere(stubs: Published) -> None:
+    source = """
+from modelyard.sdk.model_class import ModelClass
+class Plain(ModelClass):
+    def predict(self, request): return request
+print(Plain().predict(1))
+try:
+    ModelClass.method(Plain.predict)
+except ImportError as error:
+    print(error)
+"""
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")}
+    python = stubs.root / "bin" / "python"
+    done = subprocess.run([python, "-c", source], env=env, capture_output=True, text=True, timeout=60, check=False)
+    plain, told = done.stdout.splitlines()
+    assert plain == "1", done.stderr
+    assert told.startswith("the installed clarifai-grpc is too old for typed methods")

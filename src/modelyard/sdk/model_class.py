@@ -54,9 +54,16 @@ class ModelClass(ModelRunner):
 
         Raises:
             TypeError: A type is missing or not supported. The message says which, and what is allowed.
+            ImportError: The installed clarifai-grpc is too old to tell signatures.
         """
-        # An old clarifai-grpc has no signatures: needed by typed methods alone.
-        from modelyard.sdk.typed.method import drop_params, read_method
+        try:
+            # An old clarifai-grpc has no signatures: needed by typed methods alone.
+            from modelyard.sdk.typed.method import drop_params, read_method
+        except (ImportError, AttributeError) as error:
+            raise ImportError(
+                "the installed clarifai-grpc is too old for typed methods; take its pin out of requirements.txt, or "
+                "ask for clarifai-grpc>=12"
+            ) from error
 
         setattr(function, MARK, read_method(function))
         drop_params(function)
