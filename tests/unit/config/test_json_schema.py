@@ -19,7 +19,7 @@ from modelyard.errors import InvalidConfig
 
 ROOT = Path(__file__).parents[3]
 OURS = ("examples", "benchmarks", "src/modelyard/local/templates")
-CONFIGS = sorted(path for top in OURS for path in (ROOT / top).rglob("config.yaml"))
+CONFIGS = sorted(path.parents[1] / "config.yaml" for top in OURS for path in (ROOT / top).rglob("1/model.py"))
 SCHEMA = make_schema()
 
 
