@@ -228,8 +228,7 @@ class Keeper:
 
     async def _warm_up(self, replica: Replica, status: WorkerStatus) -> WarmedUp | None:
         """The first request of a new version; None where it needs none."""
-        # Typed methods take what their author named: no sample of ours fits.
-        model = None if self._is_proven or status.signatures else await self._means.verdicts.get_model(self.version)
+        model = None if self._is_proven else await self._means.verdicts.get_model(self.version)
         if model is None:
             return None
         failpoints.hit("rollout.loaded")
