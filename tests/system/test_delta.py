@@ -112,7 +112,7 @@ def test_a_connection_that_breaks_again_and_again_brings_the_folder(server: Runn
     folder = make_folder(tmp_path, "cut")
     with cutting(server.address, every_bytes=700_000, cuts=4) as cutter:
         version = send(context_of(server, cutter.url), folder)
-        assert cutter.cuts_left < 0
+        assert cutter.cuts_left <= 0
     with V2(server) as v2:
         assert get_version(v2, version, "cut").status.code in (codes.MODEL_BUILDING, codes.MODEL_TRAINED)
         assert len(list_states(v2, "cut")) == 1

@@ -19,7 +19,7 @@ from google.protobuf import json_format
 
 from modelyard.client.names import ModelName
 from modelyard.client.rest import BROKEN, Rest
-from modelyard.errors import Conflict, MethodNotImplemented, ModelyardError, Unavailable
+from modelyard.errors import Conflict, InvalidFolder, MethodNotImplemented, ModelyardError, Unavailable
 from modelyard.parts.delta import ABOUT_PATH, Answer, Missing, file_path, order_path, read_answer, write_order
 from modelyard.parts.files import FileEntry
 from modelyard.wire.messages import ModelVersion
@@ -75,7 +75,7 @@ class _Delivery:
         self._lock = threading.Lock()
         self._done = 0
         self._best = -1
-        self._moved_at = time.monotonic()
+        self._failing_since: float | None = None
         self._failures = 0
         spec = json_format.MessageToDict(delivery.spec, preserving_proto_field_name=True)
         self._order = json.dumps(write_order(delivery.files, spec, uuid.uuid4().hex)).encode()
@@ -142,19 +142,23 @@ class _Delivery:
                     self._done += len(block)
                     done = self._done
                 self._on_progress(min(done, self._total), self._total)
+        if at < end and not stop.is_set():
+            raise InvalidFolder(f"{name} became shorter while it was sent", hint="upload again when it is written")
         if at < end:
-            raise ConnectionAbortedError(f"{name} is shorter than it was, or its sending was stopped")
+            raise ConnectionAbortedError("another file could not be sent")
 
     def _note(self, done: int) -> None:
         """So many bytes are with the server, it says."""
         self._done = done
         if done > self._best:
-            self._best, self._moved_at, self._failures = done, time.monotonic(), 0
+            self._best, self._failing_since, self._failures = done, None, 0
         self._on_progress(done, self._total)
 
     def _wait(self, error: Exception) -> None:
-        """Pause before the next try; raises where there were too many for too long."""
-        if time.monotonic() - self._moved_at > PATIENCE_S:
+        """Pause before the next try; raises where they have brought the server nothing for too long."""
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
+        if now - self._failing_since > PATIENCE_S:
             if isinstance(error, MethodNotImplemented | ModelyardError):
                 raise error
             raise Unavailable(

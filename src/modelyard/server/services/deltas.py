@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from modelyard.errors import Conflict, InvalidFolder, TooLarge, Unavailable, UploadIncomplete
+from modelyard.errors import Cancelled, Conflict, InvalidFolder, TooLarge, Unavailable, UploadIncomplete
 from modelyard.parts.delta import Answer, Missing
 from modelyard.parts.depot import BLOCK_BYTES, Depot
 from modelyard.parts.files import FileEntry
@@ -280,15 +280,20 @@ class Deltas:
 
 
 async def gather_blocks(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Chunks as they come from a network, in blocks that are worth a thread's time."""
+    """Chunks as they come from a network, in blocks that are worth a thread's time; those before a break, too."""
     waiting: list[bytes] = []
     size = 0
-    async for chunk in chunks:
-        waiting.append(chunk)
-        size += len(chunk)
-        if size >= BLOCK_BYTES:
+    try:
+        async for chunk in chunks:
+            waiting.append(chunk)
+            size += len(chunk)
+            if size >= BLOCK_BYTES:
+                yield b"".join(waiting)
+                waiting, size = [], 0
+    except Cancelled:
+        if waiting:
             yield b"".join(waiting)
-            waiting, size = [], 0
+        raise
     if waiting:
         yield b"".join(waiting)
 
