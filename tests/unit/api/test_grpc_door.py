@@ -348,3 +348,29 @@ async def test_grpc_other_codecs_and_verbs_are_refused_by_http_statuses() -> Non
     assert (await bare.run(app_of())).status == 505
     proto = await grpc_exchange("GetModel", [frame(b"")], {"content-type": "application/grpc+proto"}).run(app_of())
     assert proto.trailers == {b"grpc-status": b"0"}
+
+
+@pytest.mark.parametrize("name", ["PostModelOutputs", "GenerateModelOutputs"])
+async def test_client_that_compresses_with_gzip_is_answered_in_gzip(name: str) -> None:
+    request = PostModelOutputsRequest(model_id="m")
+    request.inputs.add().data.text.raw = "x" * 5000
+    headers = {"grpc-encoding": "gzip", "grpc-accept-encoding": "identity, deflate, gzip"}
+    exchange = grpc_exchange(name, [frame(gzip.compress(request.SerializeToString()), flag=1)], headers)
+    await exchange.run(make_app(make_v2(EchoHandlers()), is_ready=lambda: True))
+    assert exchange.headers[b"grpc-encoding"] == b"gzip"
+    assert exchange.body[0] == 1
+    assert int.from_bytes(exchange.body[1:5], "big") == len(exchange.body) - 5 < 200
+    answer = MultiOutputResponse.FromString(gzip.decompress(exchange.body[5:]))
+    assert answer.outputs[0].data.text.raw == "x" * 5000
+
+
+@pytest.mark.parametrize("headers", [{"grpc-accept-encoding": "gzip"}, {"grpc-encoding": "gzip"}])
+async def test_client_that_does_not_compress_or_does_not_say_that_it_reads_gzip_is_answered_plainly(
+    headers: dict[str, str],
+) -> None:
+    request = PostModelOutputsRequest(model_id="m")
+    request.inputs.add().data.text.raw = "x" * 5000
+    exchange = grpc_exchange("PostModelOutputs", [frame(request)], headers)
+    await exchange.run(make_app(make_v2(EchoHandlers()), is_ready=lambda: True))
+    assert b"grpc-encoding" not in exchange.headers
+    assert split_frames(exchange.body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelyard.server.api.doorway.types import Headers, Send
+from modelyard.server.api.grpc.compression import COMPRESSED_BYTES, compress
 from modelyard.server.api.grpc.framing import frame_prefix
 from modelyard.server.api.grpc.metadata import answer_headers, status_headers
 from modelyard.wire.status import GRPC_OK
@@ -15,9 +16,10 @@ COPY_BELOW_BYTES = 65_536
 class Answer:
     """Writes to ASGI's send, which waits where the client does not read."""
 
-    __slots__ = ("_has_started", "_request_id", "_send")
+    __slots__ = ("_has_started", "_is_gzip", "_request_id", "_send")
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, *, is_gzip: bool = False) -> None:
+        self._is_gzip = is_gzip
         self._send = send
         self._request_id = request_id
         self._has_started = False
@@ -25,7 +27,7 @@ class Answer:
     async def message(self, payload: bytes) -> None:
         """Send one message."""
         await self._start()
-        prefix = frame_prefix(len(payload))
+        prefix, payload = self._frame(payload)
         if len(payload) < COPY_BELOW_BYTES:
             payload = prefix + payload
         else:
@@ -52,13 +54,20 @@ class Answer:
             await self.finish(extra=extra)
             return
         await self._start()
-        body = frame_prefix(len(payload)) + payload
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        prefix, payload = self._frame(payload)
+        await self._send({"type": "http.response.body", "body": prefix + payload, "more_body": False})
         headers = [STATUS_OK, *extra] if extra else [STATUS_OK]
         await self._send({"type": "http.response.trailers", "headers": headers})
+
+    def _frame(self, payload: bytes) -> tuple[bytes, bytes]:
+        """The prefix and the message as it travels."""
+        if not self._is_gzip or len(payload) not in COMPRESSED_BYTES:
+            return frame_prefix(len(payload)), payload
+        packed = compress(payload)
+        return frame_prefix(len(packed), is_compressed=True), packed
 
     async def _start(self) -> None:
         if not self._has_started:
             self._has_started = True
-            headers = answer_headers(self._request_id)
+            headers = answer_headers(self._request_id, is_gzip=self._is_gzip)
             await self._send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": True})

@@ -20,6 +20,7 @@ from modelyard.server.api.grpc.metadata import (
     read_encoding,
     read_metadata,
     retry_trailers,
+    wants_gzip,
 )
 from modelyard.server.api.grpc.requests import CardinalityViolated, Incomings, parse, read_only_message, take_plain
 from modelyard.server.api.v2.call import Envelope, Incoming, Reply
@@ -60,7 +61,7 @@ class GrpcDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         metadata = read_metadata(scope["headers"])
         request_id = make_request_id(metadata.get(PREFIX_HEADER))
-        answer = Answer(send, request_id)
+        answer = Answer(send, request_id, is_gzip=wants_gzip(metadata))
         name = "-"
         try:
             method = self._find(scope["path"])

@@ -86,6 +86,6 @@ class MessageReader:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def frame_prefix(size_bytes: int) -> bytes:
-    """The five bytes in front of an uncompressed message."""
-    return PREFIX.pack(0, size_bytes)
+def frame_prefix(size_bytes: int, *, is_compressed: bool = False) -> bytes:
+    """The five bytes in front of a message."""
+    return PREFIX.pack(is_compressed, size_bytes)

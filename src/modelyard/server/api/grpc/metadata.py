@@ -15,7 +15,15 @@ from modelyard.server.api.v2.call import HUB_TOKEN_HEADER, VERSION_HEADER, Envel
 CONTENT_TYPE = (b"content-type", b"application/grpc")
 ACCEPT_ENCODING = (b"grpc-accept-encoding", ",".join(ACCEPTED_ENCODINGS).encode())
 WANTED = frozenset(
-    {b"authorization", b"grpc-timeout", b"grpc-encoding", PREFIX_HEADER, HUB_TOKEN_HEADER, VERSION_HEADER}
+    {
+        b"authorization",
+        b"grpc-timeout",
+        b"grpc-encoding",
+        b"grpc-accept-encoding",
+        PREFIX_HEADER,
+        HUB_TOKEN_HEADER,
+        VERSION_HEADER,
+    }
 )
 TIMEOUT_DIGITS = 8
 TIMEOUT_UNITS_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
@@ -54,9 +62,16 @@ def parse_timeout(text: bytes) -> float:
     return int(digits) * TIMEOUT_UNITS_S[unit]
 
 
-def answer_headers(request_id: str) -> Headers:
+def wants_gzip(metadata: dict[bytes, bytes]) -> bool:
+    """Does the client compress with gzip itself, and take it? Then its answers are compressed, too."""
+    accepted = metadata.get(b"grpc-accept-encoding", b"").split(b",")
+    return metadata.get(b"grpc-encoding") == b"gzip" and any(one.strip() == b"gzip" for one in accepted)
+
+
+def answer_headers(request_id: str, *, is_gzip: bool = False) -> Headers:
     """The headers in front of messages."""
-    return [CONTENT_TYPE, (ANSWER_HEADER, request_id.encode("ascii"))]
+    headers = [CONTENT_TYPE, (ANSWER_HEADER, request_id.encode("ascii"))]
+    return [*headers, (b"grpc-encoding", b"gzip")] if is_gzip else headers
 
 
 def retry_trailers(reply: Reply) -> Headers:
