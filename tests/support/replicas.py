@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 from modelyard.errors import Cancelled, ModelyardError, WorkerCrashed
 from modelyard.wire.messages import MultiOutputResponse, PostModelOutputsRequest
+from modelyard.wire.stats import Stats
 
 ALL_METHODS = frozenset({"predict", "generate", "stream"})
 Answer = Callable[[PostModelOutputsRequest], list[bytes]]
@@ -41,6 +42,9 @@ class EchoLink:
         if not self.is_open:
             raise WorkerCrashed("gone")
         return b"".join(self.take(payload))
+
+    async def stats(self) -> bytes:
+        return Stats().encode()
 
     def open(
         self, method: str, payload: bytes | None, *, time_left_s: float | None = None, is_express: bool = False

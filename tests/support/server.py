@@ -25,10 +25,16 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mode
 class RunningServer:
     """One process of the server, and how to talk to it."""
 
-    def __init__(self, data_dir: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        module: str = "modelyard.cli.main",
+    ) -> None:
         self.data_dir = data_dir
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "modelyard.cli.main", "up", "--port", "0", "--data-dir", str(data_dir), *arguments],
+            [sys.executable, "-m", module, "up", "--port", "0", "--data-dir", str(data_dir), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -92,9 +98,14 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(data_dir: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[RunningServer]:
+def running_server(
+    data_dir: Path,
+    *arguments: str,
+    env: dict[str, str] | None = None,
+    module: str = "modelyard.cli.main",
+) -> Iterator[RunningServer]:
     """A server for the length of a block; stopped by SIGTERM unless the block ended it."""
-    server = RunningServer(data_dir, *arguments, env=env)
+    server = RunningServer(data_dir, *arguments, env=env, module=module)
     try:
         yield server
     finally:

@@ -39,7 +39,8 @@ class Told(ModelRunner):
         logger.info("predicting " + request.inputs[0].data.text.raw)
         made = service_pb2.MultiOutputResponse()
         for one in request.inputs:
-            made.outputs.add().data.text.raw = current_request().id
+            is_trace = one.data.text.raw == "trace"
+            made.outputs.add().data.text.raw = current_request().traceparent if is_trace else current_request().id
         return made
 
     def generate(self, request):
@@ -110,6 +111,16 @@ def test_every_message_of_a_stream_has_its_id(v2: V2, told: str) -> None:
     ids = {answer.status.req_id for answer in answers} | {answer.outputs[0].data.text.raw for answer in answers}
     assert len(ids) == 1
     assert ids.pop().startswith("chat-")
+
+
+@pytest.mark.parametrize(
+    ("sent", "seen"),
+    [("00-" + "a" * 32 + "-" + "b" * 16 + "-01", "00-" + "a" * 32 + "-" + "b" * 16 + "-01"), ("00-nonsense\tx", "")],
+)
+def test_model_sees_the_trace_of_its_caller(v2: V2, told: str, sent: str, seen: str) -> None:
+    metadata = (*v2.metadata, ("traceparent", sent))
+    answer = v2.stub.PostModelOutputs(v2.text_request("told", "trace"), metadata=metadata, timeout=30)
+    assert answer.outputs[0].data.text.raw == seen
 
 
 def test_line_outside_of_a_request_has_no_id(v2: V2, told: str) -> None:

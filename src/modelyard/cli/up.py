@@ -90,6 +90,14 @@ MAX_GATEWAYS = 64
     metavar="SIZE",
     help="What one user's versions may have together, such as 50Gi; each content counts once.  [default: no limit]",
 )
+@click.option(
+    "--log-format",
+    default="text",
+    show_default=True,
+    type=click.Choice(["text", "json"]),
+    help="How the server's own log on stderr is written, one event a line.",
+)
+@click.option("--metrics-token", is_flag=True, help="Ask for the server's token at GET /metrics on the loopback, too.")
 def command(
     host: str,
     port: int,
@@ -105,6 +113,8 @@ def command(
     no_fetch: bool,
     queue_size: int,
     quota: str,
+    log_format: str,
+    metrics_token: bool,
 ) -> None:
     """Run the server: every door on one port, everything it keeps in one directory.
 
@@ -120,7 +130,7 @@ def command(
     from modelyard.server.first_user import choose_user
     from modelyard.server.logging_setup import set_up_logging
 
-    set_up_logging()
+    set_up_logging(as_json=log_format == "json")
     directory = (data_dir or default_data_dir()).absolute()
     settings = options.Settings(
         data_dir=directory,
@@ -131,6 +141,7 @@ def command(
         cors_origins=cors_origins,
         user_id=choose_user(directory, user_id),
         queue_size=queue_size,
+        metrics_need_token=metrics_token,
         fetch=options.FetchSettings(is_enabled=not no_fetch, allow=fetch_allow),
         uploads=options.UploadSettings(quota_bytes=_read_quota(quota)),
         accelerators=accelerators,

@@ -24,6 +24,7 @@ from modelyard.parts.weights import Checkpoints
 from modelyard.server.api.access import Access
 from modelyard.server.api.asgi import make_app
 from modelyard.server.api.rest.delta import DeltaPaths
+from modelyard.server.api.rest.metrics import MetricsPage
 from modelyard.server.api.v2.dispatch import V2
 from modelyard.server.api.v2.health import HealthV2
 from modelyard.server.api.v2.uploads import UploadsV2
@@ -41,19 +42,16 @@ from modelyard.server.control.maker import Maker
 from modelyard.server.control.reconcile import Reconcile
 from modelyard.server.control.supervise import keep_running
 from modelyard.server.control.verdicts import Verdicts
-from modelyard.server.desk import Desk, make_run_dir, open_desk, own_data_dir, utc_now, write_server_file
-from modelyard.server.routing.router import Router
+from modelyard.server.desk import Desk, make_metrics, make_run_dir, open_desk, own_data_dir, utc_now, write_server_file
 from modelyard.server.sealing import Sealer
 from modelyard.server.services.arrivals import Arrivals
 from modelyard.server.services.belongings import Belongings
 from modelyard.server.services.deltas import Deltas
 from modelyard.server.services.fetch import SafeFetcher
-from modelyard.server.services.logs import Logs
 from modelyard.server.services.readiness import ReadinessService
 from modelyard.server.services.upload_rows import UploadRows
 from modelyard.server.services.uploads import Uploads
 from modelyard.server.settings import Settings
-from modelyard.server.store.base import Store
 from modelyard.server.store.sql import SqlStore
 
 log = logging.getLogger(__name__)
@@ -79,7 +77,13 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         run_dir = stack.enter_context(make_run_dir(settings))
         carrier = _make_carrier(settings, run_dir)
         house = await stack.enter_async_context(_open_house(settings, run_dir, is_open=lambda: not stop.is_set()))
-        app = make_app(house.v2, health=house.health, delta=house.delta, cors_origins=settings.cors_origins)
+        app = make_app(
+            house.v2,
+            health=house.health,
+            delta=house.delta,
+            metrics=house.metrics,
+            cors_origins=settings.cors_origins,
+        )
         address = await carrier.start(app)
         write_server_file(settings, address)
         calm_collector()
@@ -112,6 +116,7 @@ class _House:
     v2: V2
     health: HealthV2
     delta: DeltaPaths
+    metrics: MetricsPage
 
 
 @asynccontextmanager
@@ -127,7 +132,7 @@ async def _open_house(settings: Settings, run_dir: Path, *, is_open: Callable[[]
         arrivals = Arrivals(settings.arrivals_dir)
         uploads, deltas = _make_uploads(settings, desk, depot, arrivals, sealer)
         await uploads.recover()
-        await _start_control(settings, stack, desk.store, depot, desk.router, desk.logs, sealer, run_dir)
+        backend = await _start_control(settings, stack, desk, depot, sealer, run_dir)
         caretaker = Caretaker(
             store=desk.store,
             depot=depot,
@@ -138,9 +143,10 @@ async def _open_house(settings: Settings, run_dir: Path, *, is_open: Callable[[]
         stack.push_async_callback(_cancel, looking)
         handlers = desk.make_handlers() | UploadsV2(uploads).handlers()
         access = Access(desk.tokens)
-        v2 = V2(access, handlers)
+        v2 = V2(access, handlers, desk.telemetry)
         readiness = ReadinessService(desk.store, desk.versions, desk.router, is_open=is_open)
-        yield _House(v2=v2, health=HealthV2(readiness, access), delta=DeltaPaths(v2, deltas))
+        metrics = make_metrics(settings, desk, access, lambda: backend.replicas)
+        yield _House(v2=v2, health=HealthV2(readiness, access), delta=DeltaPaths(v2, deltas), metrics=metrics)
 
 
 @asynccontextmanager
@@ -188,16 +194,10 @@ def _make_uploads(
 
 
 async def _start_control(
-    settings: Settings,
-    stack: AsyncExitStack,
-    store: Store,
-    depot: Depot,
-    router: Router,
-    logs: Logs,
-    sealer: Sealer,
-    run_dir: Path,
-) -> None:
+    settings: Settings, stack: AsyncExitStack, desk: Desk, depot: Depot, sealer: Sealer, run_dir: Path
+) -> ProcessBackend:
     """Start the loops; the stack stops them, in the reverse order."""
+    store, router, logs = desk.store, desk.router, desk.logs
     runtime = await asyncio.to_thread(stage_runtime, settings.data_dir / "runtime")
     environments = Environments(settings.environments_dir)
     backend = ProcessBackend(run_dir, runtime)
@@ -231,12 +231,14 @@ async def _start_control(
         write_line=logs.append,
         now=utc_now,
         owner=uuid.uuid4().hex,
+        observe=lambda outcome, seconds: desk.telemetry.build_s.of((outcome,)).observe(seconds),
     )
     await builds.recover()
     await reconcile.recover()
     stack.push_async_callback(reconcile.close)
     for name, run in (("reconcile", reconcile.run), ("builds", builds.run)):
         stack.push_async_callback(_cancel, asyncio.create_task(keep_running(name, run), name=name))
+    return backend
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

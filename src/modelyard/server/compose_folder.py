@@ -24,10 +24,11 @@ from modelyard.server.api.access import Access
 from modelyard.server.api.asgi import make_app
 from modelyard.server.api.doorway.types import Application
 from modelyard.server.api.v2.observed import ObservedV2, Seen
+from modelyard.server.backends.process_replica import ProcessReplica
 from modelyard.server.backends.processes import ProcessBackend
 from modelyard.server.carriers.h2corn import H2CornCarrier
 from modelyard.server.control.folder_host import FolderEvents, FolderHost, FolderMeans, Prepare, Prepared
-from modelyard.server.desk import Desk, make_run_dir, open_desk, own_data_dir, utc_now, write_server_file
+from modelyard.server.desk import Desk, make_metrics, make_run_dir, open_desk, own_data_dir, utc_now, write_server_file
 from modelyard.server.records import Deployment, LogType, ModelKey, Version, VersionState
 from modelyard.server.services.models import ModelFields
 from modelyard.server.services.versions import pack_spec
@@ -101,7 +102,7 @@ async def serve_folder(
         stack.push_async_callback(fetcher.aclose)
         place = _Place(settings, await open_desk(settings.server, MemoryStore(), fetcher, stack))
         await place.make_rows()
-        app = make_app(place.make_v2(events), is_ready=lambda: not stop.is_set() and place.is_ready())
+        app = place.make_app(events, lambda: not stop.is_set() and place.is_ready())
         carrier, address = await _open_port(settings, app)
         stack.push_async_callback(carrier.stop, grace_s=settings.server.drain_s)
         write_server_file(settings.server, address)
@@ -161,6 +162,7 @@ class _Place:
     def __init__(self, settings: FolderSettings, desk: Desk) -> None:
         self._settings = settings
         self._desk = desk
+        self._backend: ProcessBackend | None = None
         self._version_id = uuid.uuid5(uuid.NAMESPACE_URL, settings.folder.as_uri()).hex
         """The same at every start: what was asked by its id is found again."""
 
@@ -168,9 +170,15 @@ class _Place:
         """The first user's token."""
         return (self._settings.server.secrets_dir / "token").read_text().strip()
 
-    def make_v2(self, events: ServingEvents) -> ObservedV2:
-        """The methods behind their checks."""
-        return ObservedV2(Access(self._desk.tokens), self._desk.make_handlers(), events.on_request)
+    def make_app(self, events: ServingEvents, is_ready: Callable[[], bool]) -> Application:
+        """The doors."""
+        desk, access = self._desk, Access(self._desk.tokens)
+        v2 = ObservedV2(access, desk.make_handlers(), events.on_request, desk.telemetry)
+        metrics = make_metrics(self._settings.server, desk, access, self._list_replicas)
+        return make_app(v2, is_ready=is_ready, metrics=metrics)
+
+    def _list_replicas(self) -> Sequence[ProcessReplica]:
+        return self._backend.replicas if self._backend else ()
 
     def is_ready(self) -> bool:
         """Has the folder a worker that answers?"""
@@ -209,6 +217,7 @@ class _Place:
         run_dir = stack.enter_context(make_run_dir(settings.server))
         backend = ProcessBackend(run_dir, runtime, launcher=_Launcher(settings.bytecode_dir, is_watching=is_watching))
         stack.push_async_callback(backend.close)
+        self._backend = backend
         return FolderHost(
             FolderMeans(
                 folder=settings.folder,

@@ -7,13 +7,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from modelyard.errors import Conflict
+from modelyard.server.api.access import Access
+from modelyard.server.api.rest.metrics import MetricsPage
 from modelyard.server.api.v2.apps import AppsV2
 from modelyard.server.api.v2.call import Handler
 from modelyard.server.api.v2.deployments import DeploymentsV2
@@ -25,6 +28,7 @@ from modelyard.server.api.v2.status_codes import StatusCodesV2
 from modelyard.server.api.v2.tokens import TokensV2
 from modelyard.server.api.v2.users import UsersV2
 from modelyard.server.api.v2.versions import VersionsV2
+from modelyard.server.backends.base import ReplicaSpec, WorkerState
 from modelyard.server.routing.queues import QueueLimits
 from modelyard.server.routing.router import Router
 from modelyard.server.secret_files import load_pepper, write_private
@@ -32,6 +36,7 @@ from modelyard.server.services.apps import Apps
 from modelyard.server.services.deployments import Deployments
 from modelyard.server.services.input_urls import Fetcher
 from modelyard.server.services.logs import Logs
+from modelyard.server.services.measures import Measures, Process
 from modelyard.server.services.models import Models
 from modelyard.server.services.predict import Predict
 from modelyard.server.services.targets import Targets
@@ -40,6 +45,7 @@ from modelyard.server.services.users import Users
 from modelyard.server.services.versions import Versions
 from modelyard.server.settings import Settings
 from modelyard.server.store.base import Store
+from modelyard.server.telemetry.telemetry import Telemetry
 
 RUN_PREFIX = "modelyard-"
 
@@ -54,6 +60,7 @@ class Desk:
     """What every composition has: the store, and the services that answer from it and from the router."""
 
     store: Store
+    telemetry: Telemetry
     logs: Logs
     users: Users
     tokens: Tokens
@@ -77,7 +84,7 @@ class Desk:
             LogsV2(self.logs, self.versions),
             ModelTypesV2(),
             StatusCodesV2(),
-            OutputsV2(self.predict),
+            OutputsV2(self.predict, self.telemetry),
         ):
             handlers |= noun.handlers()
         return handlers
@@ -91,12 +98,14 @@ async def open_desk(settings: Settings, store: Store, fetcher: Fetcher, stack: A
     tokens = Tokens(store, load_pepper(settings.secrets_dir), now=utc_now)
     users = Users(store, now=utc_now)
     await _admit_first_user(settings, users, tokens)
-    router = Router(queue=QueueLimits(size=settings.queue_size, size_bytes=settings.queue_bytes))
+    telemetry = Telemetry()
+    router = Router(queue=QueueLimits(size=settings.queue_size, size_bytes=settings.queue_bytes), telemetry=telemetry)
     apps = Apps(store, is_single_user=True, now=utc_now)
     models = Models(store, apps, now=utc_now)
     versions = Versions(store, models, now=utc_now)
     return Desk(
         store=store,
+        telemetry=telemetry,
         logs=logs,
         users=users,
         tokens=tokens,
@@ -107,6 +116,29 @@ async def open_desk(settings: Settings, store: Store, fetcher: Fetcher, stack: A
         deployments=Deployments(store, versions, router, now=utc_now),
         predict=Predict(store, Targets(versions, store.watch()), router, fetcher, hold_s=settings.hold_s, now=utc_now),
     )
+
+
+class RunningReplica(Protocol):
+    """A replica whose process runs."""
+
+    @property
+    def spec(self) -> ReplicaSpec: ...
+    @property
+    def state(self) -> WorkerState: ...
+    @property
+    def pid(self) -> int | None: ...
+
+
+def make_metrics(
+    settings: Settings, desk: Desk, access: Access, list_replicas: Callable[[], Sequence[RunningReplica]]
+) -> MetricsPage:
+    """The page of `GET /metrics`."""
+
+    def list_processes() -> list[Process]:
+        return [Process(version_id=one.spec.version_id, state=one.state.value, pid=one.pid) for one in list_replicas()]
+
+    measures = Measures(desk.telemetry, desk.router, desk.store, list_processes)
+    return MetricsPage(access, settings.user_id, measures.write, needs_token=settings.metrics_need_token)
 
 
 async def _admit_first_user(settings: Settings, users: Users, tokens: Tokens) -> None:

@@ -72,6 +72,8 @@ class Settings:
     (`required`)?"""
     drain_s: float = 30.0
     """How long SIGTERM waits for requests in flight."""
+    metrics_need_token: bool = False
+    """Is a token needed for `GET /metrics` from the loopback, too?"""
     hub_token: str = field(default="", repr=False)
     """A Hugging Face token for checkpoints whose author sent none."""
     uploads: UploadSettings = field(default_factory=UploadSettings)

@@ -11,6 +11,7 @@ worker                                gateway
   ITEM ... ITEM (LAST) | END | ERROR ─►
   CREDIT (more requests of a stream) ─►  ◄─ CREDIT (more items), CANCEL, PING, STOP
                                     ◄─  RELOAD {paths} (answered as a request is; only by a worker that watches)
+                                    ◄─  STATS (answered as a request is: `wire/stats.py`)
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class Kind(IntEnum):
     PING = 10
     PONG = 11
     RELOAD = 12
+    STATS = 13
 
 
 _KINDS: list[Kind | None] = [None] * 256

@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from modelyard.errors import ModelLoadFailed, ModelyardError
-from modelyard.wire.frames import Frame, Kind
+from modelyard.wire.frames import LAST, Frame, Kind
 from modelyard.wire.handshake import FAILED, LOADING, READY, Hello, State
 from modelyard.worker.batching import Batcher, BatchRule
 from modelyard.worker.crew import Batches, Crew
@@ -28,6 +28,7 @@ from modelyard.worker.link import Link
 from modelyard.worker.load import LoadedModel, load_model
 from modelyard.worker.output import flush_output, print_lines_at_once, say
 from modelyard.worker.shifts import Shifts
+from modelyard.worker.tally import Tally
 from modelyard.worker.together import Together
 
 MAX_TOKEN_BYTES = 4096
@@ -56,6 +57,7 @@ class _Worker:
         self._rule = rule
         self._watch = watch
         self._crew: Crew | None = None
+        self._tally = Tally()
         self._shifts = Shifts(self._receive)
         self._stops: SimpleQueue[None] = SimpleQueue()
         self._is_stopping = False
@@ -75,7 +77,7 @@ class _Worker:
         return self._serve(model)
 
     def _serve(self, model: LoadedModel) -> int:
-        invoker = Invoker(model, self._folder, self._link)
+        invoker = Invoker(model, self._folder, self._link, self._tally)
         crew = Crew(invoker.run, self._link, self._shifts, self._make_batches(invoker))
         crew.start(self._threads)
         if self._watch:
@@ -119,6 +121,8 @@ class _Worker:
             self._stop()
         elif frame.kind is Kind.PING:
             self._link.send(Kind.PONG, frame.request_id, frame.payload)
+        elif frame.kind is Kind.STATS:
+            self._link.send(Kind.ITEM, frame.request_id, self._tally.encode(), LAST)
         elif frame.kind is Kind.RELOAD:
             if self._watch:
                 self._watch.take(frame)

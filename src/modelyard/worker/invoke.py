@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from modelyard.worker.answers import asks_for_signatures, describe_value, encode
 from modelyard.worker.coroutines import finish_coroutine, iterate_async
 from modelyard.worker.load import LoadedModel
 from modelyard.worker.output import say
+from modelyard.worker.tally import Made, Tally
 from modelyard.worker.task import Task
 from modelyard.worker.traces import tell
 
@@ -44,10 +46,11 @@ class Outbox(Protocol):
 class Invoker:
     """Calls predict, generate and stream of one loaded model. Threads may share it."""
 
-    def __init__(self, model: LoadedModel, folder: Path, outbox: Outbox) -> None:
+    def __init__(self, model: LoadedModel, folder: Path, outbox: Outbox, tally: Tally | None = None) -> None:
         self._model = model
         self._folder = folder
         self._outbox = outbox
+        self._tally = tally or Tally()
         self._has_warned = False
 
     def replace_methods(self, methods: frozenset[str]) -> None:
@@ -76,8 +79,16 @@ class Invoker:
         """What the author's predict returns for the request of these. Raises what it raises, and
         NotImplementedByModel."""
         self._check_implemented("predict")
-        with working_on(CurrentRequest(tasks)):
-            return finish_coroutine(self._model.front.predict(request))
+        began, made = time.monotonic(), Made()
+        try:
+            with working_on(CurrentRequest(tasks)):
+                answer = finish_coroutine(self._model.front.predict(request))
+            made.add(answer)
+            return answer
+        finally:
+            took_s = time.monotonic() - began
+            self._tally.count_call([began - task.came_at for task in tasks], len(request.inputs), took_s)
+            self._tally.count_made(made)
 
     def send_answer(self, task: Task, payload: bytes) -> None:
         """Send the one answer of a `predict`, if its caller is still there."""
@@ -125,13 +136,15 @@ class Invoker:
 
     def _send_all(self, task: Task, answers: object) -> None:
         """Send each answer as it comes, while the caller takes them; close the author's generator however it ends."""
-        iterator = _iterate(answers, task.method)
+        iterator, made = _iterate(answers, task.method), Made()
         try:
             for answer in iterator:
                 payload = encode_answer(answer, task.method, task.wire_id)
                 task.wait_credit(len(payload))
                 self._outbox.send(Kind.ITEM, task.request_id, payload)
+                made.add(answer)
         finally:
+            self._tally.count_made(made)
             close: Callable[[], object] | None = getattr(iterator, "close", None)
             if close is not None:
                 close()

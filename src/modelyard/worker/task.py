@@ -24,6 +24,7 @@ class Task:
         "_is_input_over",
         "_messages",
         "_turns",
+        "came_at",
         "deadline",
         "is_cancelled",
         "method",
@@ -42,7 +43,8 @@ class Task:
         time_left_s: float | None = None,
     ) -> None:
         self.request_id = request_id
-        self.deadline = None if time_left_s is None else time.monotonic() + time_left_s
+        self.came_at = time.monotonic()
+        self.deadline = None if time_left_s is None else self.came_at + time_left_s
         """When its caller gives up, `time.monotonic()`; None: it waits."""
         self.note = NO_NOTE if flags & EMPTY else read_note(payload)
         self.method = "stream" if flags & STREAM else "generate" if flags & GENERATE else "predict"

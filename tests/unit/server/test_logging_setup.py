@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -13,14 +14,14 @@ from modelyard.server.logging_setup import set_up_logging
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What the log writes. The root logger is put back afterwards."""
     root, house = logging.getLogger(), logging.getLogger("modelyard")
     before = (list(root.handlers), root.level, house.level)
     root.handlers = []
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
-    set_up_logging()
+    set_up_logging(as_json=getattr(request, "param", False))
     yield stream
     root.handlers, level, house_level = before
     root.setLevel(level)
@@ -74,3 +75,15 @@ def test_libraries_speak_from_warning_on(written: io.StringIO) -> None:
         "someone trouble",
         "modelyard.server news",
     ]
+
+
+@pytest.mark.parametrize("written", [True], indirect=True)
+def test_json_lines_have_the_pairs_of_the_event_as_keys(written: io.StringIO) -> None:
+    try:
+        raise ValueError(FORGED)
+    except ValueError:
+        logging.getLogger("modelyard.x").exception("request.failed method=%s reason=%r text=%s", "Get", "a b", FORGED)
+    (line,) = written.getvalue().splitlines()
+    told = json.loads(line)
+    assert (told["event"], told["method"], told["reason"], told["level"]) == ("request.failed", "Get", "a b", "ERROR")
+    assert "ValueError" in told["exception"]

@@ -14,6 +14,7 @@ from modelyard.server.api.grpc.web import WEB_TYPE, WEB_TYPES, GrpcWebDoor
 from modelyard.server.api.rest.answers import send_error
 from modelyard.server.api.rest.delta import DeltaPaths
 from modelyard.server.api.rest.door import RestDoor
+from modelyard.server.api.rest.metrics import MetricsPage
 from modelyard.server.api.v2.dispatch import V2
 from modelyard.server.api.v2.health import Health, Openness
 
@@ -35,6 +36,7 @@ def make_app(
     is_ready: Callable[[], bool] = lambda: True,
     health: Health | None = None,
     delta: DeltaPaths | None = None,
+    metrics: MetricsPage | None = None,
     on_start: Hook = _nothing,
     on_stop: Hook = _nothing,
     cors_origins: tuple[str, ...] = (),
@@ -46,6 +48,7 @@ def make_app(
         is_ready: Does the server take requests? What probes are told where there is no `health`.
         health: What probes are told.
         delta: Paths of the delta protocol, where uploads are taken.
+        metrics: The page of `GET /metrics`.
         on_start: Awaited at ASGI's lifespan start-up.
         on_stop: Awaited at its shutdown.
         cors_origins: Origins whose pages may call, as browsers write them.
@@ -58,7 +61,7 @@ def make_app(
         await (grpc_health if is_probe else grpc)(scope, receive, send)
 
     web = GrpcWebDoor(speak)
-    rest = RestDoor(v2, health=health, delta=delta)
+    rest = RestDoor(v2, health=health, delta=delta, metrics=metrics)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:

@@ -116,6 +116,10 @@ class Link(Protocol):
         """`generate` with its request, or `stream` (None: messages come by `send`). The rest is as in `call`."""
         ...
 
+    async def stats(self) -> bytes:
+        """What the worker has counted since it started: `wire.stats`."""
+        ...
+
     async def reload(self, payload: bytes) -> bytes:
         """Ask a worker that watches its folder to take edits: `wire.reload`. Others never answer."""
         ...

@@ -87,6 +87,10 @@ class WorkerLink(asyncio.BufferedProtocol):
         request_id = self._open(payload, flags, time_left=encode_time(time_left_s))
         return await self._wait_for(request_id)
 
+    async def stats(self) -> bytes:
+        """See `Link.stats`."""
+        return await self._wait_for(self._open(b"", 0, kind=Kind.STATS))
+
     async def reload(self, payload: bytes) -> bytes:
         """See `Link.reload`."""
         return await self._wait_for(self._open(payload, 0, kind=Kind.RELOAD))

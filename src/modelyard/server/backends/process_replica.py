@@ -69,6 +69,11 @@ class ProcessReplica:
         return self._link
 
     @property
+    def state(self) -> WorkerState:
+        """What it last said of itself."""
+        return self._statuses[-1].state
+
+    @property
     def pid(self) -> int | None:
         """See `Replica.pid`."""
         process = self._process

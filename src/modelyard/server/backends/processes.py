@@ -61,6 +61,11 @@ class ProcessBackend:
         self._hello_s = hello_s
         self._replicas: set[ProcessReplica] = set()
 
+    @property
+    def replicas(self) -> Sequence[ProcessReplica]:
+        """Those whose processes run."""
+        return list(self._replicas)
+
     async def start(self, spec: ReplicaSpec, log: LogSink) -> ProcessReplica:
         """See `Backend.start`."""
         replica = ProcessReplica(spec, log, self._run_dir / spec.replica_id, on_gone=self._replicas.discard)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -53,6 +54,7 @@ class Builds:
         write_line: LogLine,
         now: Callable[[], datetime],
         owner: str,
+        observe: Callable[[str, float], None] = lambda _outcome, _seconds: None,
     ) -> None:
         self._store = store
         self._depot = depot
@@ -63,6 +65,7 @@ class Builds:
         self._write_line = write_line
         self._now = now
         self._owner = owner
+        self._observe = observe
 
     async def recover(self) -> None:
         """At start-up: jobs that an earlier process held go back into the queue."""
@@ -84,10 +87,11 @@ class Builds:
             if job is None:
                 await waiter.wait(timeout_s=5.0)
                 continue
-            stop = threading.Event()
+            stop, began = threading.Event(), time.monotonic()
             lease = asyncio.create_task(self._keep_lease(job, stop))
             try:
-                await self._run_job(job, stop)
+                outcome = await self._run_job(job, stop)
+                self._observe(outcome, time.monotonic() - began)
             finally:
                 lease.cancel()
                 await asyncio.wait({lease})
@@ -103,16 +107,18 @@ class Builds:
                 log.exception("build.lease version=%s", job.version_id)
         stop.set()
 
-    async def _run_job(self, job: Build, stop: threading.Event) -> None:
+    async def _run_job(self, job: Build, stop: threading.Event) -> str:
+        """Build and deploy; how it ended: `built`, `failed` or `stopped`."""
         version = await self._store.versions.get_by_id(job.version_id)
         if version is None:
-            return
+            return "stopped"
         try:
             if version.state in UNBUILT:
                 _check_attempts(job)
                 version = await self._build(version, job, stop)
         except Cancelled:
             log.info("build.stopped version=%s", job.version_id)  # whoever holds the lease next begins again
+            return "stopped"
         except ModelyardError as error:
             await self._fail(version, error)
         except Exception as error:  # the boundary of a job: logged, told to the author, never fatal
@@ -124,6 +130,8 @@ class Builds:
             is_built = version.state is not VersionState.BUILD_FAILED
             await self._store.builds.finish(version.version_id, self._owner, succeeded=is_built)
             failpoints.hit("build.done")
+            return "built" if is_built else "failed"
+        return "failed"
 
     async def _build(self, version: Version, job: Build, stop: threading.Event) -> Version:
         if told := self._accelerators.check(version):

@@ -13,6 +13,7 @@ from modelyard.server.routing.brake import Brake
 from modelyard.server.routing.pace import Pace
 from modelyard.server.routing.queues import QueueLimits, WaitingLine
 from modelyard.server.routing.replicas import MAX_STREAMS, Slots, choose, choose_for_stream, choose_spare
+from modelyard.server.telemetry.telemetry import VersionMeter
 
 ORPHAN_S = 60.0
 """How long requests that wait outlive the last replica: a crashed one is back by then."""
@@ -22,7 +23,8 @@ MAX_RETRY_AFTER_S = 600.0
 class Group:
     """One version's replicas and its waiting line."""
 
-    def __init__(self, limits: QueueLimits, *, orphan_s: float = ORPHAN_S) -> None:
+    def __init__(self, limits: QueueLimits, *, orphan_s: float = ORPHAN_S, meter: VersionMeter | None = None) -> None:
+        self.meter = meter or VersionMeter()
         self.line = WaitingLine(limits, self._release)
         self.used_at = 0.0
         self.ready = asyncio.Event()
@@ -63,6 +65,11 @@ class Group:
         in_flight = sum(one.in_flight for one in self._replicas.values())
         streams = sum(one.streams for one in self._replicas.values())
         return in_flight, len(self.line) + self.watching.total(), streams
+
+    @property
+    def holds(self) -> int:
+        """What its replicas hold."""
+        return sum(one.holds for one in self._replicas.values())
 
     @property
     def is_forgettable(self) -> bool:
@@ -137,6 +144,7 @@ class Group:
     def give_back(self, slots: Slots, caller: str, held_s: float) -> None:
         """A request is over, which held a slot for so long: the slot goes to whoever waits."""
         self._pace.add(held_s)
+        self.meter.held_s.observe(held_s)
         self._release(slots, caller)
 
     def may_overtake(self, caller: str) -> bool:

@@ -14,6 +14,7 @@ from modelyard.server.backends.base import Exchange, Link
 from modelyard.server.routing.group import ORPHAN_S, Group, no_replica
 from modelyard.server.routing.queues import QueueLimits, check_deadline, out_of_time
 from modelyard.server.routing.replicas import Slots
+from modelyard.server.telemetry.telemetry import Telemetry
 
 
 class Router:
@@ -22,9 +23,13 @@ class Router:
     Args:
         queue: What may wait for the slots of one version.
         orphan_s: How long, in seconds, they wait on after the version's last replica has gone.
+        telemetry: Where waiting and working is measured.
     """
 
-    def __init__(self, *, queue: QueueLimits | None = None, orphan_s: float = ORPHAN_S) -> None:
+    def __init__(
+        self, *, queue: QueueLimits | None = None, orphan_s: float = ORPHAN_S, telemetry: Telemetry | None = None
+    ) -> None:
+        self._telemetry = telemetry or Telemetry()
         self._queue = queue or QueueLimits()
         self._orphan_s = orphan_s
         self._groups: dict[str, Group] = {}
@@ -53,6 +58,14 @@ class Router:
         self._groups[version_id].remove(replica_id)
         self._forget(version_id)
         self._replicas[replica_id].leave(self._drop)
+
+    def list_held(self) -> list[tuple[str, int, int]]:
+        """For each version: what its replicas hold, and what waits for them."""
+        return [(version_id, group.holds, len(group.line)) for version_id, group in self._groups.items()]
+
+    def list_links(self) -> list[tuple[str, str, Link]]:
+        """Every replica that takes requests: its id, its version, its link."""
+        return [(one, version_id, self._replicas[one].link) for one, version_id in self._versions.items()]
 
     def methods_of(self, version_id: str) -> frozenset[str] | None:
         """What the version's class implements; None where no replica runs."""
@@ -131,8 +144,11 @@ class Router:
             check_deadline(deadline)
         slots = group.take(caller, began)
         if slots is None:
-            slots = await group.wait(caller, len(payload), deadline)
+            came, slots = began, await group.wait(caller, len(payload), deadline)
             began = time.monotonic()
+            group.meter.wait_s.observe(began - came)
+        else:
+            group.meter.wait_s.observe(0.0)
         try:
             is_express = group.may_overtake(caller)
             if deadline is None:
@@ -164,8 +180,11 @@ class Router:
         began = time.monotonic()
         slots = group.take(caller, began)
         if slots is None:
-            slots = await group.wait(caller, len(payload), deadline)
+            came, slots = began, await group.wait(caller, len(payload), deadline)
             began = time.monotonic()
+            group.meter.wait_s.observe(began - came)
+        else:
+            group.meter.wait_s.observe(0.0)
         try:
             is_express = group.may_overtake(caller)
             left_s = None if deadline is None else deadline - time.monotonic()
@@ -201,7 +220,9 @@ class Router:
     def _group(self, version_id: str) -> Group:
         group = self._groups.get(version_id)
         if group is None:
-            group = self._groups[version_id] = Group(self._queue, orphan_s=self._orphan_s)
+            group = self._groups[version_id] = Group(
+                self._queue, orphan_s=self._orphan_s, meter=self._telemetry.meter_of(version_id)
+            )
         return group
 
     def _forget(self, version_id: str) -> None:

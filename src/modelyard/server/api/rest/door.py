@@ -11,6 +11,7 @@ from modelyard.server.api.doorway.lifeline import Lifeline, Lookout
 from modelyard.server.api.doorway.types import Receive, Scope, Send
 from modelyard.server.api.rest import requests
 from modelyard.server.api.rest.delta import DeltaPaths, is_below
+from modelyard.server.api.rest.metrics import METRICS, MetricsPage
 from modelyard.server.api.rest.plain import PlainPages, is_plain
 from modelyard.server.api.rest.routes import Match, Routes
 from modelyard.server.api.rest.visit import Visit
@@ -31,14 +32,18 @@ class RestDoor:
         v2: The methods.
         health: What `GET /readyz` tells.
         delta: Paths of the delta protocol; None where nothing is uploaded.
+        metrics: The page of `GET /metrics`.
     """
 
-    def __init__(self, v2: V2, *, health: Health, delta: DeltaPaths | None = None) -> None:
+    def __init__(
+        self, v2: V2, *, health: Health, delta: DeltaPaths | None = None, metrics: MetricsPage | None = None
+    ) -> None:
         self._v2 = v2
         self._lookout = Lookout()
         self._routes = Routes(load_methods().values(), v2.handled)
         self._pages = PlainPages(health)
         self._delta = delta
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         visit = Visit(scope, receive, send)
@@ -56,6 +61,9 @@ class RestDoor:
     async def _answer(self, visit: Visit) -> None:
         if is_plain(visit.scope["path"]):
             await self._pages.answer(visit)
+            return
+        if self._metrics is not None and visit.scope["path"] == METRICS:
+            await self._metrics.answer(visit)
             return
         if self._delta is not None and is_below(visit.scope["path"]):
             await self._delta.answer(visit)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from modelyard.errors import ModelyardError
 from modelyard.server.api.doorway.request_ids import PREFIX_HEADER, make_request_id
 from modelyard.server.api.doorway.types import Event, Headers, Receive, Scope, Send
-from modelyard.server.api.rest.answers import retry_headers, send_body, send_error, send_failure
+from modelyard.server.api.rest.answers import JSON_TYPE, retry_headers, send_body, send_error, send_failure
 from modelyard.server.api.rest.render import parse_reply, render
 from modelyard.server.api.rest.requests import TIMEOUT_HEADER, read_deadline
 from modelyard.server.api.rest.streams import StreamAnswer
@@ -103,6 +103,6 @@ class Visit:
         await self.drain()
         await send_error(self._send, status, text, request_id=self.request_id, headers=headers, is_head=self.is_head)
 
-    async def page(self, status: int, body: bytes) -> None:
+    async def page(self, status: int, body: bytes, content_type: bytes = JSON_TYPE) -> None:
         """Answer with a page that is no V2 message."""
-        await send_body(self._send, status, body, self.request_id, is_head=self.is_head)
+        await send_body(self._send, status, body, self.request_id, content_type=content_type, is_head=self.is_head)

@@ -18,6 +18,7 @@ from modelyard.server.api.access import Access
 from modelyard.server.api.v2.call import Call, Envelope, Handler, Incoming, Reply
 from modelyard.server.api.v2.scope import AppNames, names_of
 from modelyard.server.records import Caller
+from modelyard.server.telemetry.telemetry import GONE, Stopwatch, Telemetry, peek_code
 from modelyard.wire.messages import Message
 from modelyard.wire.methods import AuthKind, Method, load_methods
 from modelyard.wire.status import SUCCESS, codes_of, status_of
@@ -28,11 +29,12 @@ log = logging.getLogger(__name__)
 class V2:
     """The V2 methods, behind their checks."""
 
-    def __init__(self, access: Access, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, access: Access, handlers: Mapping[str, Handler], telemetry: Telemetry | None = None) -> None:
         unknown = handlers.keys() - load_methods().keys()
         if unknown:
             raise InternalError(f"handlers for methods that the descriptor does not have: {sorted(unknown)}")
         self._access = access
+        self._telemetry = telemetry or Telemetry()
         self._handlers = dict(handlers)
 
     @property
@@ -68,6 +70,28 @@ class V2:
 
     async def unary(self, name: str, incoming: Incoming, envelope: Envelope) -> Reply:
         """Answer a method where the client sends one message and gets one."""
+        watch, code = Stopwatch(self._telemetry, name), GONE
+        try:
+            reply = await self._answer_one(name, incoming, envelope)
+            code = read_code(reply)
+            return reply
+        finally:
+            watch.stop(code)
+
+    async def stream(
+        self, name: str, incomings: AsyncIterator[Incoming], envelope: Envelope
+    ) -> AsyncGenerator[Reply, None]:
+        """Answer a method where either side streams. After an error: its status as the last message, then the end."""
+        watch, code, reply = Stopwatch(self._telemetry, name), GONE, None
+        try:
+            async with aclosing(self._answer_many(name, incomings, envelope)) as replies:
+                async for reply in replies:
+                    yield reply
+            code = read_code(reply) if reply is not None else str(SUCCESS)
+        finally:
+            watch.stop(code)
+
+    async def _answer_one(self, name: str, incoming: Incoming, envelope: Envelope) -> Reply:
         method = self.find(name)
         caller = None
         try:
@@ -78,10 +102,9 @@ class V2:
         except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
             return _failure(method, envelope, caller, error)
 
-    async def stream(
+    async def _answer_many(
         self, name: str, incomings: AsyncIterator[Incoming], envelope: Envelope
     ) -> AsyncGenerator[Reply, None]:
-        """Answer a method where either side streams. After an error: its status as the last message, then the end."""
         method = self.find(name)
         caller = None
         try:
@@ -157,6 +180,11 @@ def _empty_stream(method: Method) -> ModelyardError:
     if method.name.endswith("Upload"):
         return UploadIncomplete("the upload stream ended before its first message, upload_config")
     return InvalidRequest(f"the request stream of {method.name} ended before its first message")
+
+
+def read_code(reply: Reply) -> str:
+    """The V2 status code of an answer."""
+    return str(peek_code(reply) if isinstance(reply, bytes) else cast("Any", reply).status.code)
 
 
 def _complete(reply: Reply, envelope: Envelope) -> Reply:

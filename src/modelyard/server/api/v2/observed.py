@@ -11,6 +11,7 @@ from typing import Any, cast
 from modelyard.server.api.access import Access
 from modelyard.server.api.v2.call import Envelope, Handler, Incoming, Reply
 from modelyard.server.api.v2.dispatch import V2
+from modelyard.server.telemetry.telemetry import Telemetry
 from modelyard.wire.messages import DecodeError, MultiOutputResponse, Status
 from modelyard.wire.status import SUCCESS
 
@@ -37,8 +38,14 @@ class Seen:
 class ObservedV2(V2):
     """Tells `observe` of every request; what it answers is as ever."""
 
-    def __init__(self, access: Access, handlers: Mapping[str, Handler], observe: Callable[[Seen], None]) -> None:
-        super().__init__(access, handlers)
+    def __init__(
+        self,
+        access: Access,
+        handlers: Mapping[str, Handler],
+        observe: Callable[[Seen], None],
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        super().__init__(access, handlers, telemetry)
         self._observe = observe
 
     async def admit(self, name: str, envelope: Envelope) -> Reply | None:

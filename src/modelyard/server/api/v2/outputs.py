@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from types import TracebackType
 
-from modelyard.errors import InvalidRequest
+from modelyard.errors import InvalidRequest, ModelyardError, NotFound
 from modelyard.server.api.v2.call import Call, Handler, Incoming
 from modelyard.server.api.v2.requests import require_same
 from modelyard.server.services.predict import Predict
 from modelyard.server.services.targets import Address
+from modelyard.server.telemetry.telemetry import GONE, Stopwatch, Telemetry, peek_code
 from modelyard.wire.messages import PostModelOutputsRequest
 from modelyard.wire.notes import encode_note
+from modelyard.wire.status import SUCCESS, codes_of
+
+TRACE_HEADER = b"traceparent"
+TRACE_GRAMMAR = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class OutputsV2:
     """The methods that ask a model."""
 
-    def __init__(self, predict: Predict) -> None:
+    def __init__(self, predict: Predict, telemetry: Telemetry | None = None) -> None:
         self._predict = predict
+        self._telemetry = telemetry or Telemetry()
 
     def handlers(self) -> dict[str, Handler]:
         """What this noun answers, by method."""
@@ -30,26 +39,34 @@ class OutputsV2:
     async def post(self, call: Call, request: PostModelOutputsRequest) -> bytes:
         """One answer."""
         address = _read_address(call, request)
-        return await self._predict.predict(
-            address,
-            request,
-            call.raw,
-            caller=_name_caller(call),
-            deadline=call.deadline,
-            note=encode_note(call.request_id),
-        )
+        with self._measure(call, address) as outcome:
+            reply = await self._predict.predict(
+                address,
+                request,
+                call.raw,
+                caller=_name_caller(call),
+                deadline=call.deadline,
+                note=_make_note(call),
+            )
+            outcome.code = peek_code(reply)
+            return reply
 
-    def generate(self, call: Call, request: PostModelOutputsRequest) -> AsyncGenerator[bytes, None]:
+    async def generate(self, call: Call, request: PostModelOutputsRequest) -> AsyncGenerator[bytes, None]:
         """Answers as they come."""
         address = _read_address(call, request)
-        return self._predict.generate(
+        answers = self._predict.generate(
             address,
             request,
             call.raw,
             caller=_name_caller(call),
             deadline=call.deadline,
-            note=encode_note(call.request_id),
+            note=_make_note(call),
         )
+        with self._measure(call, address) as outcome:
+            async with aclosing(answers):
+                async for answer in answers:
+                    yield answer
+            outcome.code = SUCCESS
 
     async def stream(self, call: Call, requests: AsyncIterator[Incoming]) -> AsyncGenerator[bytes, None]:
         """Answers as they come to requests as they come; the first names the model."""
@@ -61,13 +78,51 @@ class OutputsV2:
             checked,
             caller=_name_caller(call),
             deadline=call.deadline,
-            note=encode_note(call.request_id),
+            note=_make_note(call),
         )
-        try:
-            async for answer in answers:
-                yield answer
-        finally:
-            await answers.aclose()
+        with self._measure(call, address) as outcome:
+            async with aclosing(answers):
+                async for answer in answers:
+                    yield answer
+            outcome.code = SUCCESS
+
+    def _measure(self, call: Call, address: Address) -> _Outcome:
+        return _Outcome(self._telemetry, call.method.name, address)
+
+
+class _Outcome:
+    """A `with` block that counts a request of a model when it ends. Names that no model has are not counted: they are
+    whatever callers write."""
+
+    __slots__ = ("_address", "_watch", "code")
+
+    def __init__(self, telemetry: Telemetry, method: str, address: Address) -> None:
+        self._watch = Stopwatch(telemetry, method)
+        self._address = address
+        self.code = 0
+
+    def __enter__(self) -> _Outcome:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, NotFound | InvalidRequest):
+            return
+        if isinstance(error, ModelyardError):
+            code = str(codes_of(error).v2)
+        else:
+            code = str(self.code) if error is None else GONE
+        address = self._address
+        self._watch.stop_at_model(f"{address.user_id}/{address.app_id}/{address.model_id}", code)
+
+
+def _make_note(call: Call) -> bytes:
+    """What the worker is told beside the request: its id, and the trace that the caller is in."""
+    for name, value in call.headers:
+        if name == TRACE_HEADER and TRACE_GRAMMAR.fullmatch(value):
+            return encode_note(call.request_id, value.decode("ascii"))
+    return encode_note(call.request_id)
 
 
 def _name_caller(call: Call) -> str:

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from modelyard.wire.messages import MultiOutputResponse, Output
+from modelyard.wire.stats import COUNTS, Stats
+from modelyard.worker.tally import Made, Tally
+
+
+def test_call_is_counted_with_the_wait_of_each_of_its_requests() -> None:
+    tally = Tally()
+    tally.count_call([0.5, 0.02], inputs=3, took_s=0.2)
+    stats = Stats.decode(tally.encode())
+    assert sum(stats.counts["wait_s"]) == 2
+    assert stats.totals["wait_s"] == 0.52
+    assert stats.counts["batch_inputs"][COUNTS.index(4.0)] == 1
+    assert stats.totals["predict_s"] == 0.2
+
+
+def test_outputs_and_tokens_are_added_up() -> None:
+    tally, made = Tally(), Made()
+    made.add(MultiOutputResponse(outputs=[Output(), Output()]))
+    if "completion_tokens" in Output.DESCRIPTOR.fields_by_name:
+        made.add(MultiOutputResponse(outputs=[Output(prompt_tokens=7, completion_tokens=2)]))
+    made.add("no answer")
+    tally.count_made(made)
+    stats = Stats.decode(tally.encode())
+    assert stats.made["outputs"] == made.numbers["outputs"] >= 2
+    assert stats.made["completion_tokens"] in (0, 2)
