@@ -11,7 +11,7 @@ import pytest
 from clarifai_grpc.grpc.api.status import status_code_pb2 as codes
 
 from support.folders import CONFIG, write_folder
-from support.server import V2, RunningServer
+from support.server import V2
 from support.serving import served_folder
 from support.uploads import deploy
 
@@ -52,8 +52,8 @@ def read_text(answer) -> str:
 
 
 @pytest.fixture(scope="module")
-def batched(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> str:
-    with V2(server) as v2:
+def batched(servers, tmp_path_factory: pytest.TempPathFactory) -> str:
+    with V2(servers.get("h2corn")) as v2:
         return deploy(v2, write_batched(tmp_path_factory.mktemp("batched")), "batched")
 
 
