@@ -115,7 +115,7 @@ def test_every_message_of_a_stream_has_its_id(v2: V2, told: str) -> None:
 
 @pytest.mark.parametrize(
     ("sent", "seen"),
-    [("00-" + "a" * 32 + "-" + "b" * 16 + "-01", "00-" + "a" * 32 + "-" + "b" * 16 + "-01"), ("00-nonsense\tx", "")],
+    [("00-" + "a" * 32 + "-" + "b" * 16 + "-01", "00-" + "a" * 32 + "-" + "b" * 16 + "-01"), ("00-nonsense", "")],
 )
 def test_model_sees_the_trace_of_its_caller(v2: V2, told: str, sent: str, seen: str) -> None:
     metadata = (*v2.metadata, ("traceparent", sent))
