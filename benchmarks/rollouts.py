@@ -21,7 +21,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import grpc
-from clarifai_grpc.grpc.api import service_pb2
+from clarifai_grpc.grpc.api import service_pb2, service_pb2_grpc
 from clarifai_grpc.grpc.api.status import status_code_pb2 as codes
 from machine import describe_machine
 
@@ -35,6 +35,7 @@ RESULTS = Path(__file__).parent / "results"
 MODEL = "echo"
 SEED = 20260105
 PATIENCE_S = 60.0
+STREAMS_A_LINE = 50
 
 
 def main() -> None:
@@ -67,7 +68,11 @@ def count_failures(place: Path, requests: int, streams: int, rollouts: int) -> d
     """Ask and hold streams open while versions take over, and one rollback between each two."""
     with running_server(place / "data") as server, V2(server) as v2, make_client(server) as client:
         deploy_version(v2, place, 0)
-        opened = [Stream(v2) for _ in range(streams)]
+        # Two replicas: one token may not hold more than half of the 256 streams of one.
+        client.deployments.scale(MODEL, least=2, most=2)
+        wait_until(lambda: client.deployments.get(MODEL).deployment_metrics.live_replicas == 2)
+        lines = [open_line(server) for _ in range(-(-streams // STREAMS_A_LINE))]
+        opened = [Stream(lines[number // STREAMS_A_LINE]) for number in range(streams)]
         for one in opened:
             one.say("a")
         asked = Asked(server, requests, threads=8)
@@ -241,6 +246,14 @@ class Stream:
             return list(self._answers) == []
         except Exception:  # noqa: BLE001  whatever it is, it broke
             return False
+
+
+def open_line(server: RunningServer) -> V2:
+    """A connection of its own: HTTP/2 carries 128 streams on one, and more wait for it in the client."""
+    line = V2(server, retries=False)
+    line.channel = grpc.insecure_channel(server.address, options=[("grpc.use_local_subchannel_pool", 1)])
+    line.stub = service_pb2_grpc.V2Stub(line.channel)
+    return line
 
 
 def deploy_version(v2: V2, place: Path, number: int) -> str:
