@@ -76,7 +76,7 @@ def show_size(size_bytes: int) -> str:
 
 
 CHARTS = {
-    "unary.svg": (draw_unary, "unary-16"),
+    "unary.svg": (draw_unary, "unary-64"),
     "streaming.svg": (draw_streaming, "streaming"),
     "batching.svg": (draw_batching, "batching"),
     "sizes.svg": (draw_sizes, "sizes"),
