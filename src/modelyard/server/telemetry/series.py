@@ -1,6 +1,6 @@
 """Counters and histograms for one thread: plain numbers, without locks. A request costs a few of them.
 
-A library counts under locks that one event loop does not need: docs/adr/0042.
+A library counts under locks that one event loop does not need: docs/adr/0025.
 """
 
 from __future__ import annotations
