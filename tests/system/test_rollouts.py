@@ -191,12 +191,12 @@ def test_traffic_is_shared_by_weight_by_header_and_by_version(
 
 def test_a_version_that_serves_is_not_deleted_until_another_does(v2: V2, run: Run, tmp_path: Path) -> None:
     for number in (1, 2):
-        add_version(v2, tmp_path / str(number), "kept", f"-{number}")
-    refused = CliRunner().invoke(cli, ["delete", "kept@2", "--yes"])
+        add_version(v2, tmp_path / str(number), "guarded", f"-{number}")
+    refused = CliRunner().invoke(cli, ["delete", "guarded@2", "--yes"])
     assert "requests of the model go to it" in str(refused.exception)
-    run("promote", "kept", "1")
-    run("delete", "kept@2", "--yes")
-    assert answer_of(v2, "kept") == "-1"
+    run("promote", "guarded", "1")
+    run("delete", "guarded@2", "--yes")
+    assert answer_of(v2, "guarded") == "-1"
 
 
 def test_a_model_that_rests_is_started_by_the_next_request_which_waits(

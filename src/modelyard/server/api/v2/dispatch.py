@@ -3,7 +3,8 @@
 method known? -> handler there? -> token -> kind and scopes -> user and app -> handler
 
 Errors become the method's response message with a V2 status: clients read application errors from there, not from the
-transport. Only `MethodNotImplemented` is raised, by `find`, which doors call first.
+transport. Raised are `MethodNotImplemented`, by `find`, which doors call first, and `DeadlineExceeded`: whoever notices
+first that a request's time is up, it is told in the one way that the door has for it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, cast
 
-from modelyard.errors import InternalError, InvalidRequest, MethodNotImplemented, ModelyardError, UploadIncomplete
+from modelyard.errors import (
+    DeadlineExceeded,
+    InternalError,
+    InvalidRequest,
+    MethodNotImplemented,
+    ModelyardError,
+    UploadIncomplete,
+)
 from modelyard.server.api.access import Access
 from modelyard.server.api.v2.call import Call, Envelope, Handler, Incoming, Reply
 from modelyard.server.api.v2.scope import AppNames, names_of
@@ -75,6 +83,9 @@ class V2:
             reply = await self._answer_one(name, incoming, envelope)
             code = read_code(reply)
             return reply
+        except DeadlineExceeded as error:
+            code = str(codes_of(error).v2)
+            raise
         finally:
             watch.stop(code)
 
@@ -88,6 +99,9 @@ class V2:
                 async for reply in replies:
                     yield reply
             code = read_code(reply) if reply is not None else str(SUCCESS)
+        except DeadlineExceeded as error:
+            code = str(codes_of(error).v2)
+            raise
         finally:
             watch.stop(code)
 
@@ -99,6 +113,8 @@ class V2:
             call = self._authorize(method, caller, incoming, envelope)
             handler = cast("Any", self._handlers[name])
             return _complete(await handler(call, incoming.message), envelope)
+        except DeadlineExceeded:
+            raise
         except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
             return _failure(method, envelope, caller, error)
 
@@ -112,6 +128,8 @@ class V2:
             async with aclosing(self._open(method, caller, incomings, envelope)) as replies:
                 async for reply in replies:
                     yield _complete(reply, envelope)
+        except DeadlineExceeded:
+            raise
         except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
             yield _failure(method, envelope, caller, error)
 
