@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -25,6 +27,7 @@ from modelyard.parts.files import FileEntry
 from modelyard.parts.hashes import hash_files
 from modelyard.server.records import AppKey, BuildState, Page, Version, VersionState
 from modelyard.server.sealing import Sealer
+from modelyard.server.services import arrivals
 from modelyard.server.services.deltas import Order, Piece
 from modelyard.server.settings import UploadSettings
 from modelyard.wire.messages import ModelVersion
@@ -272,6 +275,51 @@ async def test_a_connection_that_is_cut_lets_the_next_one_in(yard: Yard) -> None
     await asyncio.gather(task, return_exceptions=True)
     received = {one.digest: one.received_bytes for one in (await yard.ask()).missing}[entry.digest]
     assert await yard.put(entry, WEIGHTS[received:], offset=received) == len(WEIGHTS)
+
+
+async def test_a_connection_that_is_cut_while_a_block_is_written_loses_nothing(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = yard.entry("1/checkpoints/w.bin")
+    is_writing, may_write = threading.Event(), threading.Event()
+    write_all = arrivals._write_all
+
+    def write_slowly(file: BinaryIO, block: bytes) -> None:
+        is_writing.set()
+        may_write.wait(10)
+        write_all(file, block)
+
+    monkeypatch.setattr(arrivals, "_write_all", write_slowly)
+    task = asyncio.create_task(yard.put(entry, WEIGHTS))
+    await asyncio.to_thread(is_writing.wait, 10)
+    for _ in range(3):  # a connection that goes and a server that stops, each in its own way
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.05)
+        assert not task.done()
+    may_write.set()
+    await asyncio.gather(task, return_exceptions=True)
+    received = {one.digest: one.received_bytes for one in (await yard.ask()).missing}[entry.digest]
+    assert received == 1000
+    assert await yard.put(entry, WEIGHTS[received:], offset=received) == len(WEIGHTS)
+
+
+async def test_a_file_that_found_the_disk_full_begins_anew(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = yard.entry("1/checkpoints/w.bin")
+    write_all = arrivals._write_all
+    written: list[bytes] = []
+
+    def write_some(file: BinaryIO, block: bytes) -> None:
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(block)
+        write_all(file, block)
+
+    monkeypatch.setattr(arrivals, "_write_all", write_some)
+    with pytest.raises(TooLarge, match="disk is full"):
+        await yard.put(entry, WEIGHTS)
+    monkeypatch.undo()
+    assert {one.digest: one.received_bytes for one in (await yard.ask()).missing}[entry.digest] == 0
+    assert await yard.put(entry, WEIGHTS) == len(WEIGHTS)
 
 
 async def test_a_silent_connection_is_given_up(house: House, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from modelyard.server.control.maker import Made, Maker
 from modelyard.server.records import Build, Deployment, LogType, Version, VersionState
 from modelyard.server.sealing import Sealer
 from modelyard.server.store.base import Store
+from modelyard.server.threads import outlast, start_in_thread
 from modelyard.wire.messages import Concept, ModelVersion
 
 LEASE = timedelta(seconds=60)
@@ -183,12 +184,12 @@ class Builds:
             self._write_line(version.version_id, LogType.BUILD, line)
 
         hub_token = self._sealer.open(job.sealed_token, owner=version.version_id) or self._hub_token
-        work = asyncio.create_task(asyncio.to_thread(self._maker.make, version, hub_token, write, stop))
+        work = start_in_thread(self._maker.make, version, hub_token, write, stop)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             stop.set()
-            await asyncio.wait({work})
+            await outlast(work)
             raise
 
     async def _move(self, version: Version, state: VersionState, message: str) -> Version:

@@ -32,6 +32,7 @@ from modelyard.server.control.verdicts import Verdicts
 from modelyard.server.control.warm_up import LIMIT_S, WarmedUp, make_payload, warm_up
 from modelyard.server.records import LogType, Version, VersionState, WarmUp
 from modelyard.server.routing.router import Router
+from modelyard.server.threads import finish, in_thread
 from modelyard.wire.messages import ModelVersion
 from modelyard.wire.signatures import decode_signatures
 
@@ -103,7 +104,7 @@ class Keeper:
             was_ready = False
             try:
                 with self._devices() as (replica_id, accelerators):
-                    spec = await asyncio.to_thread(self._prepare, replica_id, accelerators)
+                    spec = await in_thread(self._prepare, replica_id, accelerators)
                     async with self._running(spec) as replica:
                         was_ready = await self._watch(replica)
             except ModelyardError as error:
@@ -171,12 +172,8 @@ class Keeper:
         finally:
             self.is_ready = False
             self.replica = None
-            ending = asyncio.create_task(self._end(replica))
-            try:
-                await asyncio.shield(ending)
-            except asyncio.CancelledError:  # not wanted any more, while it was ending: its process must go all the same
-                await asyncio.wait({ending})
-                raise
+            # Not wanted any more, while it is ending: its process must go all the same.
+            await finish(asyncio.create_task(self._end(replica)))
 
     async def _end(self, replica: Replica) -> None:
         """Give the replica no more requests, let it finish those it holds, and stop it."""

@@ -50,6 +50,7 @@ class Arrival:
         except OSError as error:
             # What has come makes room again: the rest of the server needs some, to answer and to delete.
             self.path.unlink(missing_ok=True)
+            self.received_bytes = 0
             raise explain_fault(error, self.path.parent) from error
         self.running.update(block)
         self.received_bytes += len(block)
@@ -138,9 +139,11 @@ class Arrivals:
 
     def _hash_start(self, path: Path, size_bytes: int) -> _Hash:
         running, hashed = self._running.pop(path, (hashlib.sha256(), 0))
-        if hashed == size_bytes:
+        if hashed == size_bytes > 0:
             return running
         running = hashlib.sha256()
+        if size_bytes == 0:
+            return running
         with path.open("rb") as file:
             while block := file.read(BLOCK_BYTES):
                 running.update(block)
@@ -149,7 +152,7 @@ class Arrivals:
     def _remember(self, arrival: Arrival) -> None:
         while len(self._running) >= REMEMBERED_HASHES:
             self._running.pop(next(iter(self._running)), None)
-        if arrival.received_bytes < arrival.size_bytes:
+        if 0 < arrival.received_bytes < arrival.size_bytes:
             self._running[arrival.path] = (arrival.running, arrival.received_bytes)
 
     def _end(self, arrival: Arrival) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import shutil
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
@@ -35,7 +36,10 @@ from modelyard.server.services.upload_rows import UploadRows
 from modelyard.server.services.versions import make_version_id
 from modelyard.server.settings import UploadSettings
 from modelyard.server.store.base import Store
+from modelyard.server.threads import finish, in_thread, outlast, start_in_thread
 from modelyard.wire.messages import ModelVersion
+
+log = logging.getLogger(__name__)
 
 PIECES_AT_ONCE = 32
 TRIES = 100
@@ -140,22 +144,23 @@ class Deltas:
             except ConnectionError:
                 raise
             except OSError as error:
+                log.error("upload.piece_crashed digest=%s", piece.digest, exc_info=error)
                 raise explain_fault(error, self._folder) from error
             return arrival.received_bytes
 
     async def _write(self, arrival: Arrival, blocks: AsyncIterator[bytes]) -> None:
         """Write one block while the next one comes."""
-        writing: asyncio.Task[None] | None = None
+        writing: asyncio.Future[None] | None = None
         try:
             while block := await self._next(blocks):
                 if writing is not None:
-                    await writing
-                writing = asyncio.create_task(asyncio.to_thread(arrival.write, block))
+                    await finish(writing)
+                writing = start_in_thread(arrival.write, block)
             if writing is not None:
-                await writing
+                await finish(writing)
         finally:
             if writing is not None:
-                await asyncio.wait({writing})
+                await outlast(writing)
 
     async def _next(self, blocks: AsyncIterator[bytes]) -> bytes:
         idle_s = self._settings.idle_timeout_s
@@ -207,11 +212,7 @@ class Deltas:
         failpoints.hit("delta.row_added")
         async with self._rows.telling(version):
             try:
-                work = asyncio.create_task(asyncio.to_thread(self._take_in, version, order, plan, staging))
-                try:
-                    taken = await asyncio.shield(work)
-                finally:
-                    await asyncio.wait({work})
+                taken = await in_thread(self._take_in, version, order, plan, staging)
                 failpoints.hit("delta.adopted")
                 await self._rows.acknowledge(version, order.spec, taken, order.hub_token)
             finally:
@@ -301,22 +302,20 @@ async def gather_blocks(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, N
 @asynccontextmanager
 async def _in_threads(manager: AbstractContextManager[_T]) -> AsyncIterator[_T]:
     """Enter and leave a context manager that blocks; left in any case, a cancellation while it is entered included."""
-    entering = asyncio.create_task(asyncio.to_thread(manager.__enter__))
+    entering = start_in_thread(manager.__enter__)
     try:
-        value = await asyncio.shield(entering)
+        await outlast(entering)
     except asyncio.CancelledError:
-        await asyncio.wait({entering})
         if entering.exception() is None:
-            await asyncio.to_thread(manager.__exit__, None, None, None)
+            await in_thread(manager.__exit__, None, None, None)
         raise
     try:
-        yield value
+        yield entering.result()
     except BaseException as error:
-        leaving = asyncio.create_task(asyncio.to_thread(manager.__exit__, type(error), error, error.__traceback__))
-        await asyncio.wait({leaving})
-        leaving.exception()
+        leaving = start_in_thread(manager.__exit__, type(error), error, error.__traceback__)
+        await outlast(leaving)
         raise
-    await asyncio.to_thread(manager.__exit__, None, None, None)
+    await in_thread(manager.__exit__, None, None, None)
 
 
 def _claim(arrived: Mapping[str, Path], place: Path) -> dict[str, Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import shutil
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from modelyard.errors import InternalError, InvalidRequest, ModelyardError, TooLarge, UploadIncomplete
+from modelyard.server.threads import in_thread
 
 DISK_RESERVE = 0.05
 """This share of the disk stays free."""
@@ -50,7 +50,7 @@ class UploadFile:
                 f"more bytes came than upload_config.total_size announced ({self.total_bytes})",
                 hint="upload again",
             )
-        await asyncio.to_thread(self._file.write, data)
+        await in_thread(self._file.write, data)
         self.received_bytes += len(data)
         self._next_part += 1
 
@@ -60,7 +60,7 @@ class UploadFile:
             raise UploadIncomplete(
                 f"the upload ended after {self.received_bytes} of {self.total_bytes} bytes", hint="upload again"
             )
-        await asyncio.to_thread(self._sync)
+        await in_thread(self._sync)
 
     def discard(self) -> None:
         """Close the file and remove it. Idempotent."""

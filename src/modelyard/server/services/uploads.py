@@ -27,6 +27,7 @@ from modelyard.server.services.upload_file import UploadFile, check_room
 from modelyard.server.services.upload_rows import UploadRows
 from modelyard.server.settings import UploadSettings
 from modelyard.server.store.base import Store
+from modelyard.server.threads import outlast, start_in_thread
 from modelyard.wire.messages import ModelVersion
 
 PROGRESS_S = 1.0
@@ -137,14 +138,12 @@ class Uploads:
         failpoints.hit("upload.after_fsync")
         yield _progress(version, archive, "Checking the archive")
         belonging = await self._belongings.of(announcement.user_id)
-        work = asyncio.create_task(asyncio.to_thread(self._take_in, version, archive, belonging))
+        work = start_in_thread(self._take_in, version, archive, belonging)
         try:
             while not (await asyncio.wait({work}, timeout=PROGRESS_S))[0]:
                 yield _progress(version, archive, "Checking the archive")
         finally:
-            # A thread cannot be stopped: whoever cleans up after it waits for its end, its result wanted or not.
-            await asyncio.wait({work})
-            work.exception()
+            await outlast(work)
         await self._rows.acknowledge(version, announcement.spec, work.result(), announcement.hub_token)
         yield _progress(version, archive, "Upload done; building", is_accepted=True)
 
