@@ -26,7 +26,7 @@ from modelyard.server.control.maker import Maker
 from modelyard.server.control.memory import MachineMemory
 from modelyard.server.control.reconcile import Reconcile
 from modelyard.server.control.verdicts import Verdicts
-from modelyard.server.records import Deployment, LogType, Version, VersionState
+from modelyard.server.records import Deployment, LogType, ModelKey, Version, VersionState
 from modelyard.server.routing.router import Router
 from modelyard.server.sealing import Sealer
 from modelyard.server.store.sql import SqlStore
@@ -279,12 +279,19 @@ class ControlRoom:
         return uploaded
 
     async def add_built(
-        self, version_id: str, state: VersionState = VersionState.BUILT, *, is_default: bool = False, replicas: int = 1
+        self,
+        version_id: str,
+        state: VersionState = VersionState.BUILT,
+        *,
+        is_default: bool = False,
+        replicas: int = 1,
+        key: ModelKey | None = None,
+        spec: bytes = b"",
     ) -> Version:
         """A version whose build is done, and its deployment."""
         digest = "e" * 64
         self.environments.installed.add(digest)
-        version = await self.store.versions.add(make_version(version_id, state=state))
+        version = await self.store.versions.add(make_version(version_id, key, state, spec))
         version = replace(version, code_digest=self.add_code(), environment_digest=digest)
         assert await self.store.versions.update(version)
         await self.store.deployments.put(make_deployment(version, is_default=is_default, replicas=replicas))

@@ -232,6 +232,30 @@ def test_replicas_come_with_the_load_and_share_the_files_of_the_weights(
     assert folders == {(server.data_dir / "versions" / ids[1]).resolve()}
 
 
+def test_open_streams_bring_replicas_and_none_breaks_when_fewer_are_wanted(
+    server: RunningServer, v2: V2, run: Run, tmp_path: Path
+) -> None:
+    deploy(v2, write_folder(tmp_path, suffix="-1", model_id="talks", threads=1), "talks")
+    run("scale", "talks", "--max", "2")
+    streams = [Stream(v2, "talks") for _ in range(2)]
+    assert {one.say("a") for one in streams} == {"A-1"}
+    with Traffic(server, "talks") as traffic:
+        with wait_until(lambda: run("scale", "talks").stdout.split()[-1] == "2/2"):
+            late = [Stream(v2, "talks") for _ in range(2)]
+        assert {one.say("b") for one in late} == {"B-1"}
+        run("scale", "talks", "--max", "1")
+        for text in "cdef":
+            assert {one.say(text) for one in (*streams, *late)} == {f"{text.upper()}-1"}
+        for one in late:
+            one.close()
+    for one in streams:
+        one.close()
+    with wait_until(lambda: run("scale", "talks").stdout.split()[-1] == "1/1"):
+        assert answer_of(v2, "talks") == "-1"
+    assert traffic.failures == []
+    assert traffic.answers.keys() == {"-1"}
+
+
 @pytest.mark.skipif(bool(NvidiaSmi().list()), reason="this machine has what the model asks for")
 def test_a_model_that_asks_for_a_gpu_is_told_that_there_is_none(v2: V2, tmp_path: Path) -> None:
     config = CONFIG.format(model_id="gpu", user_id="local", threads=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,10 +12,11 @@ import pytest
 from modelyard.errors import BuildFailed
 from modelyard.server.control import reconcile as module
 from modelyard.server.control.accelerators import AcceleratorPool
-from modelyard.server.records import LogType, Version, VersionState
+from modelyard.server.control.verdicts import STARTS
+from modelyard.server.records import LogType, Scale, Version, VersionState, own_deployment_id
 from modelyard.wire.messages import ComputeInfo, ModelVersion
 from support.control import ControlRoom, Devices, ScriptedReplica, running, until
-from support.stores import make_key, make_version
+from support.stores import add_model, make_key, make_version
 
 
 def asking(count: int, *types: str, memory: str = "") -> Version:
@@ -133,6 +135,41 @@ async def test_a_machine_with_one_device_rolls_out_by_stopping_the_version_befor
     )
 
 
+async def says(room: ControlRoom, version_id: str, message: str) -> bool:
+    return (await room.get_version(version_id)).state_message == message
+
+
+async def test_a_new_version_that_waits_for_accelerators_says_so_until_it_starts(room: ControlRoom) -> None:
+    await give(room, "NVIDIA A10G")
+    other = await add_model(room.store, make_key("other"))
+    await room.add_built("v1", VersionState.READY, key=other, spec=asking(1).spec)
+    async with reconciling(room):
+        await until(lambda: room.router.is_ready("v1"))
+        room.backend.script = lambda one: None
+        async with room.router.open("v1", "stream", None, deadline=None):
+            await add_asking(room, "v2", 1, VersionState.BUILT)
+            await until(lambda: says(room, "v2", "it waits for accelerators: it asks for 1, 0 are free"))
+            assert room.backend.of("v1")[0].stops == 0, "who works is not stopped for it"
+        await until(lambda: says(room, "v2", STARTS))
+        await until(lambda: bool(room.backend.of("v2")))
+        room.backend.of("v2")[0].ready()
+        await until(lambda: room.has_state("v2", VersionState.READY))
+    assert await says(room, "v2", "")
+
+
+async def test_replicas_that_are_started_at_once_do_not_count_on_the_same_device(room: ControlRoom) -> None:
+    await give(room, "NVIDIA A10G")
+    await room.add_built("v1", VersionState.READY, is_default=True, replicas=2, spec=asking(1).spec)
+    two = Scale(min_replicas=2, max_replicas=2)
+    await room.store.endpoints.change("ada", own_deployment_id(make_key()), lambda one: replace(one, scale=two))
+    async with reconciling(room):
+        await until(lambda: room.router.count("v1") == 1)
+        await until(lambda: any("it waits for them" in one for one in room.log_of("v1", LogType.RUN)))
+        await asyncio.sleep(0.05)
+    assert not any("and 0 are free" in one for one in room.log_of("v1", LogType.RUN))
+    assert await says(room, "v1", ""), "it serves: nothing of it waits"
+
+
 async def test_devices_in_others_hands_are_waited_for(room: ControlRoom) -> None:
     await give(room, "NVIDIA A10G")
     await add_asking(room, "v1", 1, VersionState.READY, is_default=True)
@@ -140,6 +177,7 @@ async def test_devices_in_others_hands_are_waited_for(room: ControlRoom) -> None
         await until(lambda: room.router.is_ready("v1"))
         await add_asking(room, "v2", 1, VersionState.READY)
         await until(lambda: any("it waits for them" in one for one in room.log_of("v2", LogType.RUN)))
+        await until(lambda: says(room, "v2", "it waits for accelerators: it asks for 1, 0 are free"))
         await room.store.deployments.put(replace(await room.deployment_of("v2"), is_default=True))
         await room.store.deployments.scale("v1", 0, room.now())
         await until(lambda: room.router.is_ready("v2"))

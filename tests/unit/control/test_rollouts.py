@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -173,7 +174,7 @@ async def test_a_new_version_takes_over_with_as_many_replicas_as_serve(room: Con
 
 
 async def test_load_brings_replicas_and_idle_ones_go(room: ControlRoom, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "Scaler", lambda: Scaler(up_s=0.05, down_s=0.2))
+    monkeypatch.setattr(module, "Scaler", lambda: Scaler(up_s=0.05, queue_s=0.1, down_s=0.2))
     room.backend.script = ScriptedReplica.ready
     await room.add_built("v1", VersionState.READY, is_default=True)
     await set_scale(room, min_replicas=1, max_replicas=3)
@@ -190,6 +191,54 @@ async def test_load_brings_replicas_and_idle_ones_go(room: ControlRoom, monkeypa
         busy = [one for one in room.backend.running if room.router.in_flight(one.spec.replica_id)]
         assert len(busy) == 1, "the one that holds a request is the one that stays"
         await exchanges[0].__aexit__(None, None, None)
+
+
+async def test_open_streams_bring_replicas_and_are_never_cut_for_fewer(
+    room: ControlRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "Scaler", lambda: Scaler(up_s=0.05, queue_s=0.1, down_s=0.1))
+    room.backend.script = ScriptedReplica.ready
+    await room.add_built("v1", VersionState.READY, is_default=True)
+    await set_scale(room, min_replicas=1, max_replicas=2)
+    async with reconciling(room), AsyncExitStack() as one, AsyncExitStack() as other:
+        await until(lambda: room.router.count("v1") == 1)
+        await one.enter_async_context(room.router.open("v1", "stream", None, deadline=None))
+        await other.enter_async_context(room.router.open("v1", "stream", None, deadline=None))
+        await until(lambda: room.router.count("v1") == 2)
+        third = await one.enter_async_context(room.router.open("v1", "stream", None, deadline=None))
+        await set_scale(room, min_replicas=0, max_replicas=1, idle_s=0.05)
+        await asyncio.sleep(0.2)
+        assert all(replica.stops == 0 for replica in room.backend.replicas), "each holds a stream"
+        await other.aclose()
+        await one.aclose()
+        assert third.is_cancelled  # type: ignore[attr-defined]
+        await until(lambda: room.backend.running == [])
+
+
+async def test_a_version_that_is_asked_while_it_is_written_down_as_idle_stays(
+    room: ControlRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.backend.script = ScriptedReplica.ready
+    await room.add_built("v1", VersionState.READY, is_default=True)
+    entered: list[object] = []
+    scale = room.store.deployments.scale
+
+    async def ask_meanwhile(version_id: str, replicas: int, at: datetime) -> None:
+        await scale(version_id, replicas, at)
+        if not entered:
+            entered.append(room.router.open("v1", "stream", None, deadline=None))
+            await entered[0].__aenter__()  # type: ignore[attr-defined]
+
+    await set_scale(room, min_replicas=0, max_replicas=1, idle_s=0.1)
+    async with reconciling(room):
+        await until(lambda: room.router.is_ready("v1"))
+        monkeypatch.setattr(room.store.deployments, "scale", ask_meanwhile)
+        await until(lambda: bool(entered))
+        await asyncio.sleep(0.05)
+        assert room.router.is_ready("v1")
+        assert (await room.deployment_of("v1")).replicas == 1
+        await entered[0].__aexit__(None, None, None)  # type: ignore[attr-defined]
+        await until(lambda: room.backend.running == [])
 
 
 async def test_an_idle_model_stops_and_is_started_by_the_next_request(room: ControlRoom) -> None:
@@ -268,6 +317,38 @@ async def test_the_version_before_comes_back_where_the_one_that_took_its_memory_
         await until(lambda: room.has_state("v2", VersionState.BUILD_FAILED))
         await until(lambda: room.router.is_ready("v1"))
         assert await has_traffic(room, v1=100)
+
+
+async def test_going_back_where_memory_is_for_one_alone_stops_the_one_that_serves_first(room: ControlRoom) -> None:
+    room.memory = ScriptedMemory(room, 6 * GIB)
+    room.backend.script = hold(4)
+    await add_large(room, "v1", 4, VersionState.READY)
+    await room.store.deployments.scale("v1", 0, room.now())
+    await add_large(room, "v2", 4, VersionState.READY, is_default=True)
+    async with reconciling(room):
+        await until(lambda: room.router.is_ready("v2"))
+        await want(room, v1=100)
+        await until(lambda: has_traffic(room, v1=100))
+        await until(lambda: room.router.is_ready("v1"))
+        await asyncio.sleep(0.05)
+        assert len(room.backend.of("v2")) == 1
+        assert room.backend.of("v2")[0].is_gone.is_set()
+
+
+async def test_going_back_to_what_cannot_be_started_any_more_leaves_the_one_that_served(room: ControlRoom) -> None:
+    room.memory = ScriptedMemory(room, 6 * GIB)
+    room.backend.script = lambda one: one.fail() if one.spec.version_id == "v1" else hold(4)(one)
+    await add_large(room, "v1", 4, VersionState.READY)
+    await room.store.deployments.scale("v1", 0, room.now())
+    await add_large(room, "v2", 4, VersionState.READY, is_default=True)
+    async with reconciling(room):
+        await until(lambda: room.router.is_ready("v2"))
+        await want(room, v1=100)
+        await until(lambda: bool(room.backend.of("v1")))
+        await until(lambda: room.router.is_ready("v2"))
+        assert await has_traffic(room, v2=100)
+        assert "cannot be started" in (await own(room)).message
+        assert (await room.deployment_of("v1")).replicas == 0
 
 
 async def test_versions_that_only_stay_warm_make_room(room: ControlRoom) -> None:

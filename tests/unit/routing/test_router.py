@@ -65,6 +65,32 @@ async def test_requests_wait_in_order_and_get_the_slot_that_is_freed(router: Rou
         await task
 
 
+async def test_demand_says_what_is_held_and_how_long_requests_waited(router: Router) -> None:
+    link = FakeLink()
+    router.add("r", "v", link, 1, PREDICT)
+    first, second, third = (call(router) for _ in range(3))
+    await settle()
+    await asyncio.sleep(0.02)
+    seen = router.demand("v")
+    assert (seen.replicas, seen.in_flight, seen.waiting, seen.served) == (1, 1, 2, 1)
+    assert seen.oldest_s >= 0.02
+    assert seen.waited_s == 0.0
+    link.answer()
+    await first
+    await settle()
+    third.cancel()
+    await settle()
+    seen = router.demand("v")
+    assert (seen.in_flight, seen.waiting, seen.served, seen.oldest_s) == (1, 0, 2, 0.0)
+    assert seen.waited_s >= 0.02, "of those that got a slot"
+    link.answer()
+    await second
+    async with router.open("v", "stream", None, deadline=None):
+        assert router.demand("v").open_streams == 1
+        assert not router.demand("v").is_none
+    assert router.demand("v").is_none
+
+
 async def test_full_queue_answers_busy(router: Router) -> None:
     link = FakeLink()
     router.add("r", "v", link, 1, PREDICT)

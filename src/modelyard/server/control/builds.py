@@ -20,6 +20,7 @@ from modelyard.parts.version_message import describe_source
 from modelyard.server import failpoints
 from modelyard.server.control.accelerators import AcceleratorPool
 from modelyard.server.control.maker import Made, Maker
+from modelyard.server.control.verdicts import STARTS
 from modelyard.server.records import Build, Deployment, LogType, Version, VersionState
 from modelyard.server.sealing import Sealer
 from modelyard.server.store.base import Store
@@ -151,7 +152,7 @@ class Builds:
         )
         await self._describe(version, made)
         failpoints.hit("build.before_done")
-        return await self._move(version, VersionState.BUILT, "starting the first replica")
+        return await self._move(version, VersionState.BUILT, STARTS)
 
     async def _describe(self, version: Version, made: Made) -> None:
         """Say on the version which commit its weights are of, and its labels. A client may have said more meanwhile."""

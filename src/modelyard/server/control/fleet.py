@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from modelyard.server.control.keeper import SLOTS_PER_THREAD, Keeper, Means, count_slots, read_asked_bytes
 from modelyard.server.control.memory import MachineMemory, Memory, Room
+from modelyard.server.control.verdicts import WAITS_FOR_DEVICES
 from modelyard.server.records import LogType, Version, VersionState
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,8 @@ class Fleet:
         """What was last said about a version's memory."""
         self._devices_told: dict[str, Room] = {}
         """The same of its accelerators."""
+        self._waits: dict[str, str] = {}
+        """Why a version does not start yet."""
 
     @property
     def versions(self) -> frozenset[str]:
@@ -78,23 +81,39 @@ class Fleet:
         """Has it stopped to make room for a version that still loads?"""
         return version_id in self._makes_room.values()
 
+    def has_displaced(self, version_id: str) -> bool:
+        """Does another version stand aside for it?"""
+        return version_id in self._makes_room
+
     def give_way(self, version_id: str) -> None:
         """It is ready, or has failed: those who made room for it may run again."""
         self._makes_room.pop(version_id, None)
         self._waits_for.pop(version_id, None)
         self._told.pop(version_id, None)
         self._devices_told.pop(version_id, None)
+        self._waits.pop(version_id, None)
+
+    def why_waits(self, version_id: str) -> str:
+        """What a version waits for of which nothing runs, for people; empty where it starts or runs."""
+        return "" if version_id in self._keepers else self._waits.get(version_id, "")
 
     def shrink(self, version_id: str, replicas: int) -> None:
         """Stop what is too many. Unless none is to be left, a replica that holds requests goes on."""
         keepers = self._keepers.get(version_id, [])
         surplus = sorted(keepers, key=lambda one: (one.is_ready, self._load_of(one)))[: len(keepers) - replicas]
         for one in surplus:
-            if replicas == 0 or self._load_of(one) == 0:
+            if replicas == 0 or self._load_of(one) == 0:  # an open stream is load, too
                 keepers.remove(one)
                 self._retire(one)
         if not keepers:
             self._keepers.pop(version_id, None)
+
+    def rest(self, version_id: str) -> bool:
+        """Stop all of a version, unless somebody asks it; did it? From here on its replicas get nothing more."""
+        if not self._means.router.demand(version_id).is_none:
+            return False
+        self.shrink(version_id, 0)
+        return True
 
     def grow(self, version: Version, replicas: int, *, before: str, spares: Sequence[str]) -> Sequence[str]:
         """Start what is missing, where there is memory.
@@ -115,8 +134,11 @@ class Fleet:
             room = max(
                 self._look(version, before, spares), self._look_for_devices(version, before, spares), key=_ORDER.index
             )
-            if room is Room.NONE and self._means.accelerators.free < self._means.accelerators.count_needed(version):
-                return ()  # others work with them, and are not stopped for this
+            needs = self._means.accelerators.count_needed(version)
+            if room is Room.NONE and self._free_devices() < needs:  # others work with them, and are not stopped
+                self._waits[version_id] = f"{WAITS_FOR_DEVICES}: it asks for {needs}, {self._free_devices()} are free"
+                return ()
+            self._waits.pop(version_id, None)
             if room in (Room.WITHOUT_SPARES, Room.INSTEAD):
                 if room is Room.INSTEAD:
                     self._makes_room[version_id] = before
@@ -142,7 +164,7 @@ class Fleet:
         pool = self._means.accelerators
         seen = Memory(
             asked=pool.count_needed(version),
-            free=pool.free,
+            free=self._free_devices(),
             spares=sum(self._count_devices(one) for one in spares),
             before=self._count_devices(before),
         )
@@ -150,6 +172,12 @@ class Fleet:
             self._devices_told[version.version_id] = seen.room
             self._write(version, f"Accelerators: it asks for {seen.asked}, {seen.free} are free: {_DOES[seen.room]}")
         return seen.room
+
+    def _free_devices(self) -> int:
+        """What nobody has, and nobody that is being started is about to take."""
+        pool = self._means.accelerators
+        starting = (one for several in self._keepers.values() for one in several if not one.has_devices)
+        return max(0, pool.free - sum(pool.count_needed(one.version) for one in starting))
 
     def _count_devices(self, version_id: str) -> int:
         replicas = [one.replica for one in self._keepers.get(version_id, ())]
@@ -196,6 +224,9 @@ class Fleet:
         return self._means.router.in_flight(keeper.replica.spec.replica_id) if keeper.replica else 0
 
     def _retire(self, keeper: Keeper) -> None:
+        """Out of the router in the same step in which it was seen to be free: nothing may begin on it in between."""
+        if keeper.replica is not None:
+            self._means.router.remove(keeper.replica.spec.replica_id)
         task = asyncio.create_task(self._stop_keeper(keeper))
         self._stopping[task] = keeper.version.version_id
         task.add_done_callback(self._stopping.pop)

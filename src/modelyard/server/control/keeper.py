@@ -83,6 +83,8 @@ class Keeper:
         """When a replica was last seen to become ready, `time.monotonic()`."""
         self.is_ready = False
         """Does it take requests?"""
+        self.has_devices = False
+        """Has it taken the accelerators that its version asks for?"""
         self._on_change = on_change
         self._failures = 0
         self._is_proven = version.state is VersionState.READY
@@ -130,9 +132,11 @@ class Keeper:
         taken = pool.take(replica_id, count)
         if taken is None:
             raise ModelBusy(f"the model asks for {count} accelerators, and {pool.free} are free")
+        self.has_devices = True
         try:
             yield replica_id, taken
         finally:
+            self.has_devices = False
             pool.give_back(replica_id)
 
     def _prepare(self, replica_id: str, accelerators: tuple[str, ...]) -> ReplicaSpec:

@@ -131,15 +131,30 @@ class Reconcile:
                 return 0
         ready_at = self._fleet.ready_at(version_id)
         if row.replicas and ready_at is None:
-            return row.replicas  # it still loads for the first time, or again
-        self._fleet.give_way(version_id)
+            if serving or not self._fleet.has_displaced(version_id):
+                return row.replicas  # it still loads for the first time, or again
+            await self._store.deployments.scale(version_id, 0, self._now())
+            self._fleet.give_way(version_id)  # its traffic was given up: whom it displaced comes back
+            return 0
+        if not any(version_id == share.version_id for one in serving for share in one.wanted):
+            self._fleet.give_way(version_id)
         scaler = self._scalers.setdefault(version_id, Scaler())
         bounds = self._bounds_of(version_id, serving, endpoints)
         replicas = scaler.decide(time.monotonic(), row.replicas, bounds, self._load_of(version_id, ready_at))
-        if replicas != row.replicas:
-            log.info("version.scaled version=%s from=%d to=%d", version_id, row.replicas, replicas)
+        if replicas == row.replicas or (replicas == 0 and not await self._rest(version_id, row.replicas)):
+            return row.replicas
+        if replicas:
             await self._store.deployments.scale(version_id, replicas, self._now())
+        log.info("version.scaled version=%s from=%d to=%d", version_id, row.replicas, replicas)
         return replicas
+
+    async def _rest(self, version_id: str, replicas: int) -> bool:
+        """Stop a version that nobody asks, unless somebody did while that was written down."""
+        await self._store.deployments.scale(version_id, 0, self._now())
+        if self._fleet.rest(version_id):
+            return True
+        await self._store.deployments.scale(version_id, replicas, self._now())
+        return False
 
     def _bounds_of(self, version_id: str, serving: Sequence[Endpoint], endpoints: Sequence[Endpoint]) -> Bounds:
         """Of the endpoints that need the version; of none, it may run until it is idle."""
@@ -154,12 +169,9 @@ class Reconcile:
         return Bounds(min_replicas=0, max_replicas=1, idle_s=idle_s)
 
     def _load_of(self, version_id: str, ready_at: float | None) -> Load:
-        in_flight, waiting, streams = self._means.router.demand(version_id)
         used_at = max(self._means.router.last_used(version_id) or 0.0, ready_at or 0.0)
         return Load(
-            in_flight=in_flight,
-            waiting=waiting,
-            open_streams=streams,
+            demand=self._means.router.demand(version_id),
             threads=self._fleet.threads_of(version_id) or self._means.default_threads,
             idle_s=time.monotonic() - used_at,
         )
@@ -177,14 +189,16 @@ class Reconcile:
             before=_find_before(version, endpoints),
             spares=[one for one in self._fleet.versions if one in rows and self._is_spare(one, needed, version_id)],
         )
+        await self._means.verdicts.note_wait(version, self._fleet.why_waits(version_id))
         for one in leaving:
-            if one not in needed:
-                await self._store.deployments.scale(one, 0, self._now())
-            self._fleet.shrink(one, 0)
+            if one in needed:
+                self._fleet.shrink(one, 0)
+            else:
+                await self._rest(one, rows[one].replicas)
 
     def _is_spare(self, version_id: str, needed: set[str], starting: str) -> bool:
         """Does it only stay warm, with nothing in its hands?"""
-        is_free = not any(self._means.router.demand(version_id)) and self._fleet.ready_at(version_id) is not None
+        is_free = self._means.router.demand(version_id).is_none and self._fleet.ready_at(version_id) is not None
         return is_free and version_id not in needed and version_id != starting
 
     def _forget(self, version_id: str) -> None:
@@ -209,7 +223,11 @@ class Reconcile:
 
 
 def _find_before(version: Version, endpoints: Sequence[Endpoint]) -> str:
-    """The version whose place a new one is to take: the one that most requests of its model go to."""
-    if version.state is VersionState.READY:
+    """The version whose place another is to take: the one that most requests of its model go to. Of one that was ready
+    before, only where all requests are to go to it."""
+    own = next((one for one in endpoints if one.is_own and one.key == version.key), None)
+    if own is None:
         return ""
-    return next((one.main_version_id for one in endpoints if one.is_own and one.key == version.key), "")
+    wanted = {one.version_id for one in own.wanted}
+    takes_over = version.state is not VersionState.READY or wanted == {version.version_id}
+    return own.main_version_id if takes_over and own.main_version_id != version.version_id else ""

@@ -13,6 +13,10 @@ from modelyard.server.store.base import Store
 from modelyard.wire.messages import ModelVersion
 from modelyard.wire.signatures import decode_signatures
 
+WAITS_FOR_DEVICES = "it waits for accelerators"
+"""How the state of a version begins that cannot start because others work with what it asks for."""
+STARTS = "starting the first replica"
+
 log = logging.getLogger(__name__)
 
 
@@ -54,6 +58,14 @@ class Verdicts:
                 await self._first_ready(replace(version, warm_up=warm_up))
         elif version.state is VersionState.READY and version.state_message:
             await self._note(version, "", "")
+
+    async def note_wait(self, version: Version, why: str) -> None:
+        """Say in its state what a version waits for; nothing, where it does not wait, or wait any more."""
+        if why == version.state_message or not (why or version.state_message.startswith(WAITS_FOR_DEVICES)):
+            return
+        message = why or (STARTS if version.state is VersionState.BUILT else "")
+        noted = replace(version, state_message=message, state_details="")
+        await self._store.versions.update(noted, expected=frozenset({version.state}))
 
     async def note_signatures(self, version: Version, signatures: str) -> None:
         """Keep what a worker says of its typed methods. What the upload said of them stays."""

@@ -10,6 +10,7 @@ from collections import Counter
 from modelyard.errors import ModelBusy, ModelDeploying, StreamsBusy
 from modelyard.server.backends.base import Link
 from modelyard.server.routing.brake import Brake
+from modelyard.server.routing.demand import Demand
 from modelyard.server.routing.pace import Pace
 from modelyard.server.routing.queues import QueueLimits, WaitingLine
 from modelyard.server.routing.replicas import MAX_STREAMS, Slots, choose, choose_for_stream, choose_spare
@@ -60,11 +61,19 @@ class Group:
         return len(self._replicas)
 
     @property
-    def demand(self) -> tuple[int, int, int]:
-        """(requests in flight, requests that wait, open streams)."""
+    def demand(self) -> Demand:
+        """What is asked of it now."""
         in_flight = sum(one.in_flight for one in self._replicas.values())
-        streams = sum(one.streams for one in self._replicas.values())
-        return in_flight, len(self.line) + self.watching.total(), streams
+        came = self.line.came_first_at
+        return Demand(
+            replicas=len(self._replicas),
+            in_flight=in_flight,
+            waiting=len(self.line) + self.watching.total(),
+            open_streams=sum(one.streams for one in self._replicas.values()),
+            waited_s=self.line.waited_s,
+            served=self._pace.count + in_flight,
+            oldest_s=0.0 if came is None else asyncio.get_running_loop().time() - came,
+        )
 
     @property
     def holds(self) -> int:

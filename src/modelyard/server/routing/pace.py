@@ -11,22 +11,23 @@ EVIDENCE = 8
 class Pace:
     """How long requests hold their slots: mean and mean deviation, the latest counting most."""
 
-    __slots__ = ("_count", "_mean_s", "_spread_s")
+    __slots__ = ("_mean_s", "_spread_s", "count")
 
     def __init__(self) -> None:
-        self._count = 0
+        self.count = 0
+        """Of all that were measured."""
         self._mean_s = 0.0
         self._spread_s = 0.0
 
     def add(self, seconds: float) -> None:
         """One request has given its slot back after so long."""
-        if not self._count:
+        if not self.count:
             self._mean_s, self._spread_s = seconds, seconds / 2
         else:
             error = seconds - self._mean_s
             self._mean_s += error * MEAN_SHARE
             self._spread_s += (abs(error) - self._spread_s) * SPREAD_SHARE
-        self._count += 1
+        self.count += 1
 
     def estimate_s(self, ahead: int, slots: int) -> float:
         """How long one waits behind so many, for one of so many slots; 0 where nothing was measured."""
@@ -34,6 +35,6 @@ class Pace:
 
     def estimate_least_s(self, ahead: int, slots: int) -> float:
         """The same at best; 0 where too little was measured to say, or what was measured differs widely."""
-        if self._count < EVIDENCE:
+        if self.count < EVIDENCE:
             return 0.0
         return max(0.0, self._mean_s - 2 * self._spread_s) * ahead / max(slots, 1)

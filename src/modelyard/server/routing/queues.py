@@ -37,7 +37,16 @@ class WaitingLine:
     def __init__(self, limits: QueueLimits, give_back: Callable[[Slots, str], None]) -> None:
         self.limits = limits
         self.turns: Turns[asyncio.Future[Slots]] = Turns(size=limits.size)
+        self.waited_s = 0.0
+        """How long all that got a slot here had waited for it, together."""
+        self._came: dict[int, float] = {}
+        """When those that wait came, by their numbers: the first waits longest."""
         self._give_back = give_back
+
+    @property
+    def came_first_at(self) -> float | None:
+        """When the one came that waits longest, as the loop's clock says; None where nobody waits."""
+        return next(iter(self._came.values()), None)
 
     def __len__(self) -> int:
         return len(self.turns)
@@ -64,15 +73,19 @@ class WaitingLine:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Slots] = loop.create_future()
         number = self.turns.add(caller, future, cost)
+        came = self._came[number] = loop.time()
         timer = None if deadline is None else loop.call_later(deadline - time.monotonic(), _expire, future)
         try:
-            return await future
+            slots = await future
+            self.waited_s += loop.time() - came
+            return slots
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and future.exception() is None:
                 self._give_back(future.result(), caller)
             raise
         finally:
             self.turns.remove(caller, number)
+            del self._came[number]
             if timer is not None:
                 timer.cancel()
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 from modelyard.server.backends.base import Exchange, Link
+from modelyard.server.routing.demand import Demand
 from modelyard.server.routing.group import ORPHAN_S, Group, no_replica
 from modelyard.server.routing.queues import QueueLimits, check_deadline, out_of_time
 from modelyard.server.routing.replicas import Slots
@@ -93,10 +94,10 @@ class Router:
         group = self._groups.get(version_id)
         return group is not None and group.is_ready
 
-    def demand(self, version_id: str) -> tuple[int, int, int]:
-        """(requests that its replicas hold, requests that wait, open streams) of a version."""
+    def demand(self, version_id: str) -> Demand:
+        """What is asked of a version now."""
         group = self._groups.get(version_id)
-        return group.demand if group is not None else (0, 0, 0)
+        return group.demand if group is not None else Demand()
 
     def count(self, version_id: str) -> int:
         """How many replicas take requests of this version."""
