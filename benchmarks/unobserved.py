@@ -1,11 +1,23 @@
-"""The server without its measuring, for `observability.py` alone: the same program with empty functions instead."""
+"""The server without its measuring, for `observability.py` alone: the same program with empty functions instead, in the
+gateway and in its workers."""
 
 from __future__ import annotations
 
 import modelyard.server.api.v2.dispatch as dispatch
 import modelyard.server.api.v2.outputs as outputs
+import modelyard.server.compose as compose
 from modelyard.cli.main import main
 from modelyard.server.telemetry.series import Histogram
+
+UNCOUNTED = """
+
+class Made:
+    def add(self, answer): pass
+
+def _ignore(*told): pass
+
+Tally.count_call = Tally.count_made = _ignore
+"""
 
 
 class Nothing:
@@ -16,15 +28,16 @@ class Nothing:
     def __init__(self, *_told: object) -> None:
         """Nothing is looked at."""
 
+    def assign(self, *_told: object) -> None:
+        """No model is told."""
+
     def stop(self, *_told: object) -> None:
         """Nothing is counted."""
 
-    def stop_at_model(self, *_told: object) -> None:
-        """Nothing is counted."""
 
-
-def ignore(*_told: object) -> None:
+def ignore(*_told: object) -> int:
     """Nothing is observed."""
+    return 0
 
 
 def give_none(*_told: object) -> bytes:
@@ -32,7 +45,20 @@ def give_none(*_told: object) -> bytes:
     return b""
 
 
-dispatch.Stopwatch = outputs.Stopwatch = Nothing
-dispatch.read_code = outputs.peek_code = Histogram.observe = ignore
+stage_runtime = compose.stage_runtime
+
+
+def stage(root: compose.Path) -> compose.Path:
+    """What travels into workers, without counting."""
+    runtime = stage_runtime(root)
+    invoke = runtime / "modelyard" / "worker" / "tally.py"
+    if UNCOUNTED not in invoke.read_text():
+        invoke.write_text(invoke.read_text() + UNCOUNTED)
+    return runtime
+
+
+compose.stage_runtime = stage
+dispatch.Stopwatch = Nothing
+dispatch.read_code = Histogram.observe = ignore
 outputs.encode_note = give_none
 main()

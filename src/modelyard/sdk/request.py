@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Protocol
 
@@ -81,11 +80,16 @@ def current_request() -> CurrentRequest:
     return _current.get()
 
 
-@contextmanager
-def working_on(request: CurrentRequest) -> Iterator[None]:
-    """Code in this block works on a request. For the worker."""
-    token = _current.set(request)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+class WorkingOn:
+    """Code in this block works on a request. For the worker: a class, for a generator costs three times as much."""
+
+    __slots__ = ("_request", "_token")
+
+    def __init__(self, request: CurrentRequest) -> None:
+        self._request = request
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._request)
+
+    def __exit__(self, *_raised: object) -> None:
+        _current.reset(self._token)

@@ -84,7 +84,7 @@ class Desk:
             LogsV2(self.logs, self.versions),
             ModelTypesV2(),
             StatusCodesV2(),
-            OutputsV2(self.predict, self.telemetry),
+            OutputsV2(self.predict),
         ):
             handlers |= noun.handlers()
         return handlers

@@ -17,7 +17,7 @@ from modelyard.errors import (
     NotImplementedByModel,
     PredictionFailed,
 )
-from modelyard.sdk.request import CurrentRequest, working_on
+from modelyard.sdk.request import CurrentRequest, WorkingOn
 from modelyard.wire.frames import LAST, Kind
 from modelyard.wire.messages import DecodeError, MultiOutputResponse, PostModelOutputsRequest
 from modelyard.wire.worker_errors import encode_error, is_believed
@@ -81,14 +81,13 @@ class Invoker:
         self._check_implemented("predict")
         began, made = time.monotonic(), Made()
         try:
-            with working_on(CurrentRequest(tasks)):
+            with WorkingOn(CurrentRequest(tasks)):
                 answer = finish_coroutine(self._model.front.predict(request))
             made.add(answer)
             return answer
         finally:
             took_s = time.monotonic() - began
-            self._tally.count_call([began - task.came_at for task in tasks], len(request.inputs), took_s)
-            self._tally.count_made(made)
+            self._tally.count_call([began - task.came_at for task in tasks], len(request.inputs), took_s, made)
 
     def send_answer(self, task: Task, payload: bytes) -> None:
         """Send the one answer of a `predict`, if its caller is still there."""
@@ -115,7 +114,7 @@ class Invoker:
         if task.method == "predict":
             self.send_answer(task, self._predict(task, parse_request(task.take_first())))
             return
-        with working_on(CurrentRequest((task,))):
+        with WorkingOn(CurrentRequest((task,))):
             self._send_all(task, self._generate(task) if task.method == "generate" else self._stream(task))
 
     def _predict(self, task: Task, request: PostModelOutputsRequest) -> bytes:

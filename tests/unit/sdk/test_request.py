@@ -9,7 +9,7 @@ import pytest
 import modelyard
 from modelyard.errors import Cancelled
 from modelyard.sdk.logger import get_logger
-from modelyard.sdk.request import CurrentRequest, current_request, working_on
+from modelyard.sdk.request import CurrentRequest, WorkingOn, current_request
 
 
 @dataclass
@@ -26,7 +26,7 @@ def test_outside_of_a_request_there_is_nothing_to_cancel() -> None:
 
 
 def test_request_is_known_inside_of_its_block_alone() -> None:
-    with working_on(CurrentRequest([Caller("a", traceparent="00-1")])):
+    with WorkingOn(CurrentRequest([Caller("a", traceparent="00-1")])):
         assert (current_request().id, current_request().traceparent) == ("a", "00-1")
     assert current_request().id == ""
 
@@ -51,7 +51,7 @@ def test_lines_of_our_logger_have_the_request_id(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("sys.stderr", written)
     logger = get_logger(logging.INFO, "test-request-ids")
     logger.info("before")
-    with working_on(CurrentRequest([Caller("abc")])):
+    with WorkingOn(CurrentRequest([Caller("abc")])):
         logger.info("during")
     assert written.getvalue().splitlines() == [
         "INFO test-request-ids: before",

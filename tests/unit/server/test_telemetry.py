@@ -7,13 +7,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from modelyard.errors import InternalError
 from modelyard.server.telemetry.exposition import render
-from modelyard.server.telemetry.series import MAX_SERIES, OTHER, Counters, Gauges, Histograms
-from modelyard.server.telemetry.telemetry import MAX_VERSIONS, Telemetry, VersionMeter, peek_code
+from modelyard.server.telemetry.requests import GONE, UPLOAD, Requests, Stopwatch, peek_code
+from modelyard.server.telemetry.series import MAX_SERIES, OTHER, Counters, Family, Gauges, Histograms
+from modelyard.server.telemetry.telemetry import MAX_VERSIONS, Telemetry, VersionMeter
 from modelyard.wire.messages import MultiOutputResponse, Output, Status
 from modelyard.wire.stats import BOUNDS, Stats
 
 
-def read(*families: Counters | Histograms | Gauges) -> dict[str, list[tuple[str, dict[str, str], float]]]:
+def read(*families: Family) -> dict[str, list[tuple[str, dict[str, str], float]]]:
     """As Prometheus' own parser reads the page: samples by family."""
     page = render(families).decode()
     return {
@@ -53,6 +54,48 @@ def test_labels_beyond_the_limit_are_counted_together() -> None:
     values = {labels["model"]: value for _, labels, value in read(family)["m"]}
     assert len(values) == MAX_SERIES + 1
     assert values[OTHER] == 5
+
+
+def count(requests: Requests, method: str, code: int, *model: str) -> None:
+    watch = Stopwatch(requests, method)
+    if model:
+        watch.assign((model[0], model[1], model[2]))
+    watch.stop(code)
+
+
+def test_request_of_a_model_is_counted_once_and_shown_by_method_and_by_model() -> None:
+    requests = Requests()
+    count(requests, "PostModelOutputs", 10000, "ada", "main", "m")
+    count(requests, "PostModelOutputs", 10000, "ada", "main", "n")
+    count(requests, "PostModelOutputs", 21200)
+    count(requests, "PostModelOutputs", GONE, "ada", "main", "n")
+    samples = read(*requests.list_families())
+    by_code = {labels["code"]: value for _, labels, value in samples["modelyard_requests"]}
+    assert by_code == {"10000": 2, "21200": 1, "gone": 1}
+    by_model = {(one["model"], one["code"]): value for _, one, value in samples["modelyard_model_requests"]}
+    assert by_model == {("ada/main/m", "10000"): 1, ("ada/main/n", "10000"): 1, ("ada/main/n", "gone"): 1}
+    counts = [value for name, _, value in samples["modelyard_request_seconds"] if name.endswith("_count")]
+    assert counts == [4]
+
+
+def test_codes_and_models_that_callers_and_authors_make_up_are_counted_together() -> None:
+    requests = Requests()
+    for number in range(MAX_SERIES + 5):
+        count(requests, "PostModelOutputs", number, "ada", "main", "m")
+    for number in range(MAX_SERIES + 5):
+        count(requests, "PostModelOutputs", 1, "ada", "main", f"{number}")
+    samples = read(*requests.list_families())
+    assert {one["code"]: value for _, one, value in samples["modelyard_model_requests"]}[OTHER] > 5
+    models = {one["model"] for _, one, _ in samples["modelyard_model_request_seconds"]}
+    assert len(models) <= MAX_SERIES + 1
+    assert OTHER in models
+
+
+def test_upload_is_timed_by_its_code_too() -> None:
+    requests = Requests()
+    count(requests, UPLOAD, 10000)
+    samples = read(*requests.list_families())["modelyard_upload_seconds"]
+    assert [one["code"] for name, one, _ in samples if name.endswith("_count")] == ["10000"]
 
 
 def test_versions_beyond_the_limit_share_a_meter() -> None:

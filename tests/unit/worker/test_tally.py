@@ -7,7 +7,7 @@ from modelyard.worker.tally import Made, Tally
 
 def test_call_is_counted_with_the_wait_of_each_of_its_requests() -> None:
     tally = Tally()
-    tally.count_call([0.5, 0.02], inputs=3, took_s=0.2)
+    tally.count_call([0.5, 0.02], 3, 0.2, Made())
     stats = Stats.decode(tally.encode())
     assert sum(stats.counts["wait_s"]) == 2
     assert stats.totals["wait_s"] == 0.52
@@ -23,5 +23,5 @@ def test_outputs_and_tokens_are_added_up() -> None:
     made.add("no answer")
     tally.count_made(made)
     stats = Stats.decode(tally.encode())
-    assert stats.made["outputs"] == made.numbers["outputs"] >= 2
+    assert stats.made["outputs"] == made.outputs >= 2
     assert stats.made["completion_tokens"] in (0, 2)

@@ -149,7 +149,7 @@ class Router:
             began = time.monotonic()
             group.meter.wait_s.observe(began - came)
         else:
-            group.meter.wait_s.observe(0.0)
+            group.meter.straight += 1
         try:
             is_express = group.may_overtake(caller)
             if deadline is None:
@@ -185,7 +185,7 @@ class Router:
             began = time.monotonic()
             group.meter.wait_s.observe(began - came)
         else:
-            group.meter.wait_s.observe(0.0)
+            group.meter.straight += 1
         try:
             is_express = group.may_overtake(caller)
             left_s = None if deadline is None else deadline - time.monotonic()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from modelyard.server.records import Caller
+from modelyard.server.telemetry.requests import Stopwatch
 from modelyard.wire.messages import Message
 from modelyard.wire.methods import Method
 
@@ -54,6 +55,8 @@ class Call:
     """The `x-modelyard-version` header: the version that is asked, where the message names none."""
     headers: Headers = field(default=(), repr=False)
     """All headers, as they came."""
+    watch: Stopwatch | None = field(default=None, repr=False)
+    """What measures it; None where nothing does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ from modelyard.server.api.access import Access
 from modelyard.server.api.v2.call import Call, Envelope, Handler, Incoming, Reply
 from modelyard.server.api.v2.scope import AppNames, names_of
 from modelyard.server.records import Caller
-from modelyard.server.telemetry.telemetry import GONE, Stopwatch, Telemetry, peek_code
+from modelyard.server.telemetry.requests import GONE, Stopwatch, peek_code
+from modelyard.server.telemetry.telemetry import Telemetry
 from modelyard.wire.messages import Message
 from modelyard.wire.methods import AuthKind, Method, load_methods
 from modelyard.wire.status import SUCCESS, codes_of, status_of
@@ -42,7 +43,7 @@ class V2:
         if unknown:
             raise InternalError(f"handlers for methods that the descriptor does not have: {sorted(unknown)}")
         self._access = access
-        self._telemetry = telemetry or Telemetry()
+        self._requests = (telemetry or Telemetry()).requests
         self._handlers = dict(handlers)
 
     @property
@@ -78,14 +79,21 @@ class V2:
 
     async def unary(self, name: str, incoming: Incoming, envelope: Envelope) -> Reply:
         """Answer a method where the client sends one message and gets one."""
-        watch, code = Stopwatch(self._telemetry, name), GONE
+        method = self.find(name)
+        watch, code, caller = Stopwatch(self._requests, name), GONE, None
         try:
-            reply = await self._answer_one(name, incoming, envelope)
+            caller = await self._authenticate(method, envelope)
+            call = self._authorize(method, caller, incoming, envelope, watch)
+            reply = _complete(await cast("Any", self._handlers[name])(call, incoming.message), envelope)
             code = read_code(reply)
             return reply
         except DeadlineExceeded as error:
-            code = str(codes_of(error).v2)
+            code = codes_of(error).v2
             raise
+        except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
+            reply = _failure(method, envelope, caller, error)
+            code = read_code(reply)
+            return reply
         finally:
             watch.stop(code)
 
@@ -93,54 +101,37 @@ class V2:
         self, name: str, incomings: AsyncIterator[Incoming], envelope: Envelope
     ) -> AsyncGenerator[Reply, None]:
         """Answer a method where either side streams. After an error: its status as the last message, then the end."""
-        watch, code, reply = Stopwatch(self._telemetry, name), GONE, None
+        method = self.find(name)
+        watch, code, caller, reply = Stopwatch(self._requests, name), GONE, None, None
         try:
-            async with aclosing(self._answer_many(name, incomings, envelope)) as replies:
+            caller = await self._authenticate(method, envelope)
+            async with aclosing(self._open(method, caller, incomings, envelope, watch)) as replies:
                 async for reply in replies:
-                    yield reply
-            code = read_code(reply) if reply is not None else str(SUCCESS)
+                    yield _complete(reply, envelope)
+            code = read_code(reply) if reply is not None else SUCCESS
         except DeadlineExceeded as error:
-            code = str(codes_of(error).v2)
+            code = codes_of(error).v2
             raise
+        except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
+            failure = _failure(method, envelope, caller, error)
+            code = read_code(failure)
+            yield failure
         finally:
             watch.stop(code)
 
-    async def _answer_one(self, name: str, incoming: Incoming, envelope: Envelope) -> Reply:
-        method = self.find(name)
-        caller = None
-        try:
-            caller = await self._authenticate(method, envelope)
-            call = self._authorize(method, caller, incoming, envelope)
-            handler = cast("Any", self._handlers[name])
-            return _complete(await handler(call, incoming.message), envelope)
-        except DeadlineExceeded:
-            raise
-        except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
-            return _failure(method, envelope, caller, error)
-
-    async def _answer_many(
-        self, name: str, incomings: AsyncIterator[Incoming], envelope: Envelope
-    ) -> AsyncGenerator[Reply, None]:
-        method = self.find(name)
-        caller = None
-        try:
-            caller = await self._authenticate(method, envelope)
-            async with aclosing(self._open(method, caller, incomings, envelope)) as replies:
-                async for reply in replies:
-                    yield _complete(reply, envelope)
-        except DeadlineExceeded:
-            raise
-        except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
-            yield _failure(method, envelope, caller, error)
-
     async def _open(
-        self, method: Method, caller: Caller | None, incomings: AsyncIterator[Incoming], envelope: Envelope
+        self,
+        method: Method,
+        caller: Caller | None,
+        incomings: AsyncIterator[Incoming],
+        envelope: Envelope,
+        watch: Stopwatch,
     ) -> AsyncGenerator[Reply, None]:
         """Take the first message, check it, and pass on what the handler answers."""
         first = await anext(incomings, None)
         if first is None:
             raise _empty_stream(method)
-        call = self._authorize(method, caller, first, envelope)
+        call = self._authorize(method, caller, first, envelope, watch)
         handler = cast("Any", self._handlers[method.name])
         request = _guarded(call, first, incomings) if method.is_client_streaming else first.message
         replies = handler(call, request)
@@ -156,16 +147,24 @@ class V2:
             return None
         return await self._access.authenticate(envelope.authorization)
 
-    def _authorize(self, method: Method, caller: Caller | None, first: Incoming, envelope: Envelope) -> Call:
+    def _authorize(
+        self, method: Method, caller: Caller | None, first: Incoming, envelope: Envelope, watch: Stopwatch
+    ) -> Call:
         user_id, app_id = names_of(first.message)
         if caller is not None:
             key = self._access.authorize(caller, method, user_id, app_id)
             user_id, app_id = key.user_id, key.app_id
-        return _make_call(method, caller, envelope, user_id, app_id, first.raw)
+        return _make_call(method, caller, envelope, user_id, app_id, first.raw, watch)
 
 
 def _make_call(
-    method: Method, caller: Caller | None, envelope: Envelope, user_id: str, app_id: str, raw: bytes | None = None
+    method: Method,
+    caller: Caller | None,
+    envelope: Envelope,
+    user_id: str,
+    app_id: str,
+    raw: bytes | None = None,
+    watch: Stopwatch | None = None,
 ) -> Call:
     return Call(
         method=method,
@@ -178,6 +177,7 @@ def _make_call(
         hub_token=envelope.hub_token,
         version=envelope.version,
         headers=envelope.headers,
+        watch=watch,
     )
 
 
@@ -200,9 +200,9 @@ def _empty_stream(method: Method) -> ModelyardError:
     return InvalidRequest(f"the request stream of {method.name} ended before its first message")
 
 
-def read_code(reply: Reply) -> str:
+def read_code(reply: Reply) -> int:
     """The V2 status code of an answer."""
-    return str(peek_code(reply) if isinstance(reply, bytes) else cast("Any", reply).status.code)
+    return peek_code(reply) if isinstance(reply, bytes) else int(cast("Any", reply).status.code)
 
 
 def _complete(reply: Reply, envelope: Envelope) -> Reply:

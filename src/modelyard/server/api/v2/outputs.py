@@ -5,17 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from types import TracebackType
 
-from modelyard.errors import InvalidRequest, ModelyardError, NotFound
+from modelyard.errors import InvalidRequest, NotFound
 from modelyard.server.api.v2.call import Call, Handler, Incoming
 from modelyard.server.api.v2.requests import require_same
 from modelyard.server.services.predict import Predict
 from modelyard.server.services.targets import Address
-from modelyard.server.telemetry.telemetry import GONE, Stopwatch, Telemetry, peek_code
 from modelyard.wire.messages import PostModelOutputsRequest
 from modelyard.wire.notes import encode_note
-from modelyard.wire.status import SUCCESS, codes_of
 
 TRACE_HEADER = b"traceparent"
 TRACE_GRAMMAR = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -24,9 +21,8 @@ TRACE_GRAMMAR = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
 class OutputsV2:
     """The methods that ask a model."""
 
-    def __init__(self, predict: Predict, telemetry: Telemetry | None = None) -> None:
+    def __init__(self, predict: Predict) -> None:
         self._predict = predict
-        self._telemetry = telemetry or Telemetry()
 
     def handlers(self) -> dict[str, Handler]:
         """What this noun answers, by method."""
@@ -39,7 +35,7 @@ class OutputsV2:
     async def post(self, call: Call, request: PostModelOutputsRequest) -> bytes:
         """One answer."""
         address = _read_address(call, request)
-        with self._measure(call, address) as outcome:
+        try:
             reply = await self._predict.predict(
                 address,
                 request,
@@ -48,8 +44,11 @@ class OutputsV2:
                 deadline=call.deadline,
                 note=_make_note(call),
             )
-            outcome.code = peek_code(reply)
-            return reply
+        except BaseException as error:
+            _assign(call, address, error)
+            raise
+        _assign(call, address)
+        return reply
 
     async def generate(self, call: Call, request: PostModelOutputsRequest) -> AsyncGenerator[bytes, None]:
         """Answers as they come."""
@@ -62,11 +61,14 @@ class OutputsV2:
             deadline=call.deadline,
             note=_make_note(call),
         )
-        with self._measure(call, address) as outcome:
+        try:
             async with aclosing(answers):
                 async for answer in answers:
                     yield answer
-            outcome.code = SUCCESS
+        except BaseException as error:
+            _assign(call, address, error)
+            raise
+        _assign(call, address)
 
     async def stream(self, call: Call, requests: AsyncIterator[Incoming]) -> AsyncGenerator[bytes, None]:
         """Answers as they come to requests as they come; the first names the model."""
@@ -80,41 +82,20 @@ class OutputsV2:
             deadline=call.deadline,
             note=_make_note(call),
         )
-        with self._measure(call, address) as outcome:
+        try:
             async with aclosing(answers):
                 async for answer in answers:
                     yield answer
-            outcome.code = SUCCESS
+        except BaseException as error:
+            _assign(call, address, error)
+            raise
+        _assign(call, address)
 
-    def _measure(self, call: Call, address: Address) -> _Outcome:
-        return _Outcome(self._telemetry, call.method.name, address)
 
-
-class _Outcome:
-    """A `with` block that counts a request of a model when it ends. Names that no model has are not counted: they are
-    whatever callers write."""
-
-    __slots__ = ("_address", "_watch", "code")
-
-    def __init__(self, telemetry: Telemetry, method: str, address: Address) -> None:
-        self._watch = Stopwatch(telemetry, method)
-        self._address = address
-        self.code = 0
-
-    def __enter__(self) -> _Outcome:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if isinstance(error, NotFound | InvalidRequest):
-            return
-        if isinstance(error, ModelyardError):
-            code = str(codes_of(error).v2)
-        else:
-            code = str(self.code) if error is None else GONE
-        address = self._address
-        self._watch.stop_at_model(f"{address.user_id}/{address.app_id}/{address.model_id}", code)
+def _assign(call: Call, address: Address, error: BaseException | None = None) -> None:
+    """Have a request counted as one of its model. Names that no model has are whatever callers write."""
+    if call.watch is not None and not isinstance(error, NotFound | InvalidRequest):
+        call.watch.assign((address.user_id, address.app_id, address.model_id))
 
 
 def _make_note(call: Call) -> bytes:

@@ -1,0 +1,168 @@
+"""Requests, counted once each: by method, and by model where it was a model's. What is shown of them is summed up when
+the page is read."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from modelyard.server.telemetry.series import LONG_SECONDS, MAX_SERIES, OTHER, Counters, Family, Histogram, Histograms
+from modelyard.wire.stats import SECONDS
+
+UPLOAD = "PostModelVersionsUpload"
+GONE = -1
+"""Instead of a code, where the caller left before there was one."""
+OTHER_CODE = -2
+"""Codes that an author made up, beyond what is kept apart."""
+_WORDS = {GONE: "gone", OTHER_CODE: OTHER}
+_FINE, _FINE_FIELD = 10000, b"\x08\x90\x4e"
+ModelName = tuple[str, str, str]
+"""User, app, model."""
+
+
+class Room:
+    """How many more series there may be."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def take(self) -> bool:
+        """Is there room for one more? Then it is taken."""
+        self._left -= 1
+        return self._left >= 0
+
+
+class Answered:
+    """Requests of one kind: how they ended, and how long they took."""
+
+    __slots__ = ("_room", "codes", "took_s")
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self.codes: dict[int, int] = {}
+        self.took_s = Histogram(SECONDS)
+
+    def count(self, code: int, took_s: float) -> None:
+        """One is over."""
+        try:
+            self.codes[code] += 1
+        except KeyError:
+            self._count_first(code)
+        histogram = self.took_s
+        histogram.counts[bisect_left(SECONDS, took_s)] += 1
+        histogram.total += took_s
+
+    def _count_first(self, code: int) -> None:
+        place = code if self._room.take() else OTHER_CODE
+        self.codes[place] = self.codes.get(place, 0) + 1
+
+
+class Requests:
+    """All requests of a server."""
+
+    def __init__(self) -> None:
+        self._upload_s = Histograms("modelyard_upload_seconds", "Uploads, by V2 status code.", ("code",), LONG_SECONDS)
+        self._method_room = Room(MAX_SERIES)
+        self._model_room = Room(MAX_SERIES)
+        self._methods: dict[str, Answered] = {}
+        self._models: dict[tuple[str, str, str, str], Answered] = {}
+
+    def of_method(self, method: str) -> Answered:
+        """Requests that are no model's."""
+        found = self._methods.get(method)
+        if found is None:
+            found = self._methods[method] = Answered(self._method_room)
+        return found
+
+    def of_model(self, method: str, model: ModelName) -> Answered:
+        """Requests of a model; those beyond a thousand are counted together."""
+        found = self._models.get((method, *model))
+        if found is None:
+            place = (method, *model) if len(self._models) < MAX_SERIES else (method, OTHER, "", "")
+            found = self._models.setdefault(place, Answered(self._model_room))
+        return found
+
+    def count_upload(self, code: int, took_s: float) -> None:
+        """An upload is over."""
+        self._upload_s.of((_name_code(code),)).observe(took_s)
+
+    def list_families(self) -> list[Family]:
+        """The metrics."""
+        requests = Counters("modelyard_requests_total", "Requests by V2 method and V2 status code.", ("method", "code"))
+        request_s = Histograms("modelyard_request_seconds", "From the request to the end of its answer.", ("method",))
+        model_requests = Counters(
+            "modelyard_model_requests_total", "Requests of models by V2 status code.", ("model", "method", "code")
+        )
+        model_request_s = Histograms(
+            "modelyard_model_request_seconds", "From a model's request to the end of its answer.", ("model", "method")
+        )
+        for method, model, answered in self._list_all():
+            _add(answered, requests, request_s, (method,))
+            if model:
+                _add(answered, model_requests, model_request_s, (model, method))
+        return [requests, request_s, model_requests, model_request_s, self._upload_s]
+
+    def _list_all(self) -> Iterator[tuple[str, str, Answered]]:
+        """Method, model or nothing, and what was counted."""
+        for method, answered in self._methods.items():
+            yield method, "", answered
+        for (method, user_id, app_id, model_id), answered in self._models.items():
+            yield method, f"{user_id}/{app_id}/{model_id}" if model_id else user_id, answered
+
+
+class Stopwatch:
+    """One request at the choke point, from when it came."""
+
+    __slots__ = ("_answered", "_began", "_method", "_requests")
+
+    def __init__(self, requests: Requests, method: str) -> None:
+        self._requests = requests
+        self._method = method
+        self._answered: Answered | None = None
+        self._began = time.perf_counter()
+
+    def assign(self, model: ModelName) -> None:
+        """It is a request of this model, which exists: what callers make up is not counted by name."""
+        self._answered = self._requests.of_model(self._method, model)
+
+    def stop(self, code: int) -> None:
+        """It is over, with this V2 code, or `GONE` where its caller did not wait for the answer."""
+        took_s = time.perf_counter() - self._began
+        (self._answered or self._requests.of_method(self._method)).count(code, took_s)
+        if self._method == UPLOAD:
+            self._requests.count_upload(code, took_s)
+
+
+def _name_code(code: int) -> str:
+    return _WORDS.get(code) or str(code)
+
+
+def _add(answered: Answered, counters: Counters, histograms: Histograms, labels: tuple[str, ...]) -> None:
+    for code, count in answered.codes.items():
+        counters.add((*labels, _name_code(code)), count)
+    histograms.of(labels).add(answered.took_s.counts, answered.took_s.total)
+
+
+def peek_code(reply: bytes) -> int:
+    """The V2 status code of a serialised answer, which passes unread: its status is its first field, and the code the
+    first of the status. 0 where it is written otherwise."""
+    if len(reply) < 5 or reply[0] != 0x0A:
+        return 0
+    if reply[2:5] == _FINE_FIELD and reply[1] < 0x80:
+        return _FINE
+    place = 1
+    while place < 6 and reply[place] & 0x80:
+        place += 1
+    place += 1
+    if reply[place : place + 1] != b"\x08":
+        return 0
+    value = shift = 0
+    for byte in reply[place + 1 : place + 6]:
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value
+        shift += 7
+    return 0
