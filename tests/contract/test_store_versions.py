@@ -349,3 +349,16 @@ async def test_a_sealed_token_is_kept_while_the_build_may_need_it_and_no_longer(
     ended = await store.builds.get("v1")
     assert ended is not None
     assert ended.sealed_token == b""
+
+
+async def test_a_write_that_is_cancelled_holds_up_nobody(store: Store) -> None:
+    """Whenever the cancellation comes, the write has happened or not, and the next one need not wait."""
+    await add_model(store)
+    for number in range(40):
+        writing = asyncio.create_task(store.versions.add(make_version(f"c{number}")))
+        for _ in range(number // 2):
+            await asyncio.sleep(0.0002)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        async with asyncio.timeout(5):
+            await store.versions.add(make_version(f"n{number}"))

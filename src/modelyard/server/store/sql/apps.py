@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from modelyard.errors import UserNotFound
 from modelyard.server.records import App, AppKey, Page
 from modelyard.server.store.changes import Changes
-from modelyard.server.store.sql.database import Database, insert_new
+from modelyard.server.store.sql.database import Database, insert_new, whole
 from modelyard.server.store.tables import apps
 
 
@@ -22,6 +22,7 @@ class SqlApps:
         self._database = database
         self._changes = changes
 
+    @whole
     async def add(self, app: App) -> bool:
         try:
             async with self._database.write() as connection:
@@ -40,11 +41,13 @@ class SqlApps:
         async with self._database.read() as connection:
             return [_to_app(row) for row in await connection.execute(query)]
 
+    @whole
     async def update(self, app: App) -> bool:
         async with self._database.write() as connection:
             result = await connection.execute(update(apps).where(_is(app.key)).values(**_to_values(app)))
         return result.rowcount == 1
 
+    @whole
     async def delete(self, key: AppKey) -> bool:
         async with self._database.write() as connection:
             result = await connection.execute(delete(apps).where(_is(key)))

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from modelyard.server.records import Build, BuildState, ModelKey
 from modelyard.server.store.changes import Changes
-from modelyard.server.store.sql.database import Database
+from modelyard.server.store.sql.database import Database, whole
 from modelyard.server.store.tables import builds, versions
 
 _JOBS = select(builds, versions.c.user_id, versions.c.app_id, versions.c.model_id).join_from(builds, versions)
@@ -27,6 +27,7 @@ class SqlBuilds:
         async with self._database.read() as connection:
             return await _get(connection, version_id)
 
+    @whole
     async def take(self, owner: str, now: datetime, until: datetime) -> Build | None:
         is_abandoned = and_(builds.c.state == BuildState.RUNNING.value, builds.c.lease_until < now)
         oldest = (
@@ -74,6 +75,7 @@ class SqlBuilds:
         self._changes.announce()
         return released
 
+    @whole
     async def _change(self, which: ColumnElement[bool], **values: Any) -> int:
         async with self._database.write() as connection:
             return (await connection.execute(update(builds).where(which).values(**values))).rowcount

@@ -6,9 +6,11 @@ is fairer and quicker than SQLite's own waiting (it sleeps and tries again); the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Table, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,11 +18,14 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from modelyard.errors import InvalidRequest
+from modelyard.server.threads import finish
 
 BUSY_TIMEOUT_MS = 10_000
 READERS = 4
 WAIT_S = 60.0
 """How long a transaction waits for its turn at most."""
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 DRIVERS = ("sqlite+aiosqlite", "postgresql+asyncpg")
 
 
@@ -47,7 +52,8 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that commits durably at the end of the block, and rolls back if the block raises."""
+        """A transaction that commits durably at the end of the block, and rolls back if the block raises. For methods
+        that are `whole`."""
         async with self._writer.begin() as connection:
             yield connection
 
@@ -56,6 +62,20 @@ class Database:
         await self._writer.dispose()
         if self._reader is not self._writer:
             await self._reader.dispose()
+
+
+def whole(method: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, Coroutine[Any, Any, _T]]:
+    """A method that writes, which runs to its end whoever is cancelled: the cancellation is raised after it.
+
+    SQLAlchemy throws a connection away whose call was cancelled, and SQLite keeps the lock of one that is thrown away
+    until the last of its cursors is collected: every other writer would wait for that.
+    """
+
+    @wraps(method)
+    async def run(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await finish(asyncio.create_task(method(*args, **kwargs)))
+
+    return run
 
 
 async def insert_new(connection: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:

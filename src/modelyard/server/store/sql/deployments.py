@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from modelyard.server.records import Deployment, ModelKey
 from modelyard.server.store.changes import Changes
-from modelyard.server.store.sql.database import Database
+from modelyard.server.store.sql.database import Database, whole
 from modelyard.server.store.sql.endpoints import give_all_traffic
 from modelyard.server.store.tables import deployments, models, versions
 
@@ -39,11 +39,13 @@ class SqlDeployments:
         async with self._database.read() as connection:
             return [_to_deployment(row) for row in await connection.execute(query)]
 
+    @whole
     async def put(self, deployment: Deployment) -> None:
         async with self._database.write() as connection:
             await put_deployment(connection, deployment)
         self._changes.announce()
 
+    @whole
     async def scale(self, version_id: str, replicas: int, at: datetime) -> bool:
         change = update(deployments).where(deployments.c.version_id == version_id)
         async with self._database.write() as connection:
@@ -57,6 +59,7 @@ class SqlDeployments:
             row = (await connection.execute(query)).one_or_none()
         return _to_deployment(row) if row else None
 
+    @whole
     async def delete(self, version_id: str) -> bool:
         async with self._database.write() as connection:
             result = await connection.execute(delete(deployments).where(deployments.c.version_id == version_id))

@@ -22,7 +22,7 @@ from modelyard.server.records import (
     shift,
 )
 from modelyard.server.store.changes import Changes
-from modelyard.server.store.sql.database import Database, insert_new
+from modelyard.server.store.sql.database import Database, insert_new, whole
 from modelyard.server.store.tables import deployments, endpoints
 
 
@@ -50,6 +50,7 @@ class SqlEndpoints:
         found = await self._all(select(endpoints).where(_of(endpoints, key)))
         return sorted(found, key=lambda one: not one.is_own)
 
+    @whole
     async def add(self, endpoint: Endpoint) -> bool:
         try:
             async with self._database.write() as connection:
@@ -59,6 +60,7 @@ class SqlEndpoints:
         self._changes.announce()
         return is_new
 
+    @whole
     async def change(self, user_id: str, deployment_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint | None:
         async with self._database.write() as connection:
             query = select(endpoints).where(_is(user_id, deployment_id)).with_for_update()
@@ -72,6 +74,7 @@ class SqlEndpoints:
         self._changes.announce()
         return changed
 
+    @whole
     async def delete(self, user_id: str, deployment_id: str) -> bool:
         gone = delete(endpoints).where(_is(user_id, deployment_id), ~endpoints.c.is_own)
         async with self._database.write() as connection:

@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from modelyard.server.records import LogLine, LogType, Page
-from modelyard.server.store.sql.database import Database
+from modelyard.server.store.sql.database import Database, whole
 from modelyard.server.store.tables import log_lines, versions
 
 KEPT_LINES = 100_000
@@ -22,6 +22,7 @@ class SqlLogs:
         self._database = database
         self._kept_lines = kept_lines
 
+    @whole
     async def append(self, lines: Sequence[LogLine]) -> None:
         by_log: dict[tuple[str, LogType], list[LogLine]] = defaultdict(list)
         for line in lines:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from modelyard.errors import AppNotFound
 from modelyard.server.records import AppKey, Model, ModelKey, Page
 from modelyard.server.store.changes import Changes
-from modelyard.server.store.sql.database import Database, insert_new
+from modelyard.server.store.sql.database import Database, insert_new, whole
 from modelyard.server.store.tables import models
 
 
@@ -22,6 +22,7 @@ class SqlModels:
         self._database = database
         self._changes = changes
 
+    @whole
     async def add(self, model: Model) -> bool:
         try:
             async with self._database.write() as connection:
@@ -46,11 +47,13 @@ class SqlModels:
     async def list_by_user(self, user_id: str, page: Page, *, model_type_id: str = "") -> Sequence[Model]:
         return await self._page(select(models).where(models.c.user_id == user_id), page, model_type_id)
 
+    @whole
     async def update(self, model: Model) -> bool:
         async with self._database.write() as connection:
             result = await connection.execute(update(models).where(_is(model.key)).values(**_to_values(model)))
         return result.rowcount == 1
 
+    @whole
     async def delete(self, key: ModelKey) -> bool:
         async with self._database.write() as connection:
             result = await connection.execute(delete(models).where(_is(key)))

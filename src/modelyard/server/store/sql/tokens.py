@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from modelyard.errors import UserNotFound
 from modelyard.server.records import Page, Token
-from modelyard.server.store.sql.database import Database
+from modelyard.server.store.sql.database import Database, whole
 from modelyard.server.store.tables import tokens
 
 
@@ -21,6 +21,7 @@ class SqlTokens:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @whole
     async def add(self, token: Token) -> None:
         try:
             async with self._database.write() as connection:
@@ -44,6 +45,7 @@ class SqlTokens:
         async with self._database.read() as connection:
             return [_to_token(row) for row in await connection.execute(query)]
 
+    @whole
     async def update(self, token: Token) -> bool:
         values = _to_values(token)
         change = (
@@ -55,6 +57,7 @@ class SqlTokens:
         async with self._database.write() as connection:
             return (await connection.execute(change)).rowcount == 1
 
+    @whole
     async def revoke(self, user_id: str, token_id: str, at: datetime) -> bool:
         change = (
             update(tokens)

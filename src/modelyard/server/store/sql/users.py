@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from modelyard.server.records import User
-from modelyard.server.store.sql.database import Database, insert_new
+from modelyard.server.store.sql.database import Database, insert_new, whole
 from modelyard.server.store.tables import users
 
 
@@ -15,6 +15,7 @@ class SqlUsers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @whole
     async def add(self, user: User) -> bool:
         async with self._database.write() as connection:
             return await insert_new(connection, users, {"user_id": user.user_id, "created_at": user.created_at})

@@ -12,7 +12,7 @@ from modelyard.errors import ModelNotFound
 from modelyard.server.records import Build, Deployment, ModelKey, Page, Version, VersionState
 from modelyard.server.store.changes import Changes
 from modelyard.server.store.sql.builds import queue_build
-from modelyard.server.store.sql.database import Database
+from modelyard.server.store.sql.database import Database, whole
 from modelyard.server.store.sql.deployments import put_deployment
 from modelyard.server.store.sql.version_rows import to_changes, to_values, to_version
 from modelyard.server.store.tables import deployments, models, versions
@@ -25,6 +25,7 @@ class SqlVersions:
         self._database = database
         self._changes = changes
 
+    @whole
     async def add(self, version: Version) -> Version:
         key = version.key
         count = (
@@ -101,6 +102,7 @@ class SqlVersions:
         async with self._database.read() as connection:
             return [(row[0], row[1], row[2]) for row in await connection.execute(query)]
 
+    @whole
     async def update(self, version: Version, *, expected: frozenset[VersionState] | None = None) -> bool:
         change = update(versions).where(_of(version.key), versions.c.version_id == version.version_id)
         if expected is not None:
@@ -108,11 +110,13 @@ class SqlVersions:
         async with self._database.write() as connection:
             return (await connection.execute(change.values(**to_changes(version)))).rowcount == 1
 
+    @whole
     async def set_spec(self, key: ModelKey, version_id: str, spec: bytes, at: datetime) -> bool:
         change = update(versions).where(_of(key), versions.c.version_id == version_id)
         async with self._database.write() as connection:
             return (await connection.execute(change.values(spec=spec, modified_at=at))).rowcount == 1
 
+    @whole
     async def acknowledge_upload(self, version: Version, build: Build) -> bool:
         change = (
             update(versions)
@@ -127,6 +131,7 @@ class SqlVersions:
         self._changes.announce()
         return True
 
+    @whole
     async def become_ready(self, version: Version, deployment: Deployment) -> bool:
         change = (
             update(versions)
@@ -141,6 +146,7 @@ class SqlVersions:
         self._changes.announce()
         return True
 
+    @whole
     async def delete(self, key: ModelKey, version_id: str) -> bool:
         async with self._database.write() as connection:
             result = await connection.execute(delete(versions).where(_of(key), versions.c.version_id == version_id))
