@@ -144,6 +144,7 @@ def count_losses(place: Path, kills: int, seed: int) -> dict[str, Any]:
     chance = random.Random(seed)
     lost: list[str] = []
     acknowledged: dict[str, str] = {}
+    count = 1
     with running_server(place / "data") as server, V2(server) as v2:
         acknowledged[deploy_version(v2, place, 0)] = "-0"
     for number in range(1, kills + 1):
@@ -153,6 +154,7 @@ def count_losses(place: Path, kills: int, seed: int) -> dict[str, Any]:
         with V2(server, retries=False) as v2, contextlib.suppress(grpc.RpcError, AssertionError):
             folder = write_folder(place / str(number), suffix=f"-{number}")
             acknowledged[upload(v2, folder)] = f"-{number}"
+            count += 1
             while True:
                 answer_of(v2)
         server.wait_until_dead()
@@ -160,7 +162,7 @@ def count_losses(place: Path, kills: int, seed: int) -> dict[str, Any]:
         lost += look_for(place, acknowledged, number)
         for old in list(acknowledged)[:-6]:
             del acknowledged[old]
-    return {"kills": kills, "seed": seed, "uploads_acknowledged": len(acknowledged), "lost": lost}
+    return {"kills": kills, "seed": seed, "uploads_acknowledged": count, "lost": lost}
 
 
 def look_for(place: Path, acknowledged: dict[str, str], number: int) -> list[str]:

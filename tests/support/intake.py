@@ -9,6 +9,7 @@ from pathlib import Path
 from modelyard.parts.depot import Depot
 from modelyard.server.records import LogType
 from modelyard.server.sealing import Sealer
+from modelyard.server.services.arrival_room import ArrivalRoom
 from modelyard.server.services.arrivals import Arrivals
 from modelyard.server.services.belongings import Belongings
 from modelyard.server.services.deltas import Deltas
@@ -48,7 +49,7 @@ def make_intake(
         now=house.clock,
     )
     belongings = Belongings(house.store, depot, quota_bytes=settings.quota_bytes)
-    arrivals = Arrivals(arriving)
+    arrivals = Arrivals(ArrivalRoom(arriving, settings.arrivals_bytes))
     base = (house.store, house.models, depot)
     return Intake(
         uploads=Uploads(*base, folder, settings=settings, rows=rows, belongings=belongings),

@@ -108,6 +108,27 @@ def measure_peak_kb(server: RunningServer, *arguments: str) -> int:
     return int(subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
+def test_many_small_files_come_in_few_requests_also_where_the_connection_breaks(
+    server: RunningServer, v2: V2, tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path / "folder", model_id="many", user_id="user_id")
+    (folder / "1" / "data").mkdir()
+    for number in range(600):
+        (folder / "1" / "data" / f"{number}.txt").write_bytes(random.Random(number).randbytes(2000))
+    with cutting(server.address, every_bytes=400_000, cuts=2) as cutter:
+        version = send(context_of(server, cutter.url), folder)
+        assert cutter.cuts_left <= 0
+    log = read_log(v2, version, model_id="many")
+    assert log[0].startswith("603 files, of which 60"), log
+
+
+def test_a_connection_that_is_cut_at_the_first_call_is_gone_on_after(server: RunningServer, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "folder", model_id="first-cut", user_id="user_id")
+    with cutting(server.address, every_bytes=200, cuts=4) as cutter:
+        assert send(context_of(server, cutter.url), folder)
+        assert cutter.cuts_left <= 0
+
+
 def test_a_connection_that_breaks_again_and_again_brings_the_folder(server: RunningServer, tmp_path: Path) -> None:
     folder = make_folder(tmp_path, "cut")
     with cutting(server.address, every_bytes=700_000, cuts=4) as cutter:
@@ -156,9 +177,9 @@ def paths(server: RunningServer) -> tuple[str, str]:
     return f"{app}/models/echo/versions", f"{app}/files/{'0' * 64}?size=3&offset=0"
 
 
-def test_both_paths_pass_the_choke_point(server: RunningServer, echo_version: str, paths: tuple[str, str]) -> None:
+def test_all_paths_pass_the_choke_point(server: RunningServer, echo_version: str, paths: tuple[str, str]) -> None:
     order, piece = paths
-    for verb, path in (("POST", order), ("PUT", piece)):
+    for verb, path in (("POST", order), ("PUT", piece), ("POST", piece[: piece.index("/files/") + len("/files")])):
         assert request(server, verb, path, token="")[0] == 401
         assert request(server, verb, path, token="nonsense")[0] == 401
         assert request(server, verb, path.replace(f"/users/{server.user_id}/", "/users/somebody/"))[0] == 404
@@ -176,7 +197,13 @@ def test_a_refusal_reaches_a_client_that_sends_all_of_a_large_body_first(
 
 
 def test_the_protocol_is_told_without_a_token(server: RunningServer) -> None:
-    assert request(server, "GET", "/modelyard/v1", token="") == (200, {"protocol": "modelyard", "version": 1})
+    status, about = request(server, "GET", "/modelyard/v1", token="")
+    assert status == 200
+    assert about == {
+        "protocol": "modelyard",
+        "version": 1,
+        "bundles": {"bytes": 4 * 1024 * 1024, "file_bytes": 256 * 1024},
+    }
     assert request(server, "GET", "/modelyard/v2", token="")[0] == 404
 
 

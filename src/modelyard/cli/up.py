@@ -91,6 +91,13 @@ MAX_GATEWAYS = 64
     help="What one user's versions may have together, such as 50Gi; each content counts once.  [default: no limit]",
 )
 @click.option(
+    "--arrivals",
+    default="20Gi",
+    show_default=True,
+    metavar="SIZE",
+    help="What one user may have sent by uploads that are not finished; 0Mi: no limit.",
+)
+@click.option(
     "--log-format",
     default="text",
     show_default=True,
@@ -113,6 +120,7 @@ def command(
     no_fetch: bool,
     queue_size: int,
     quota: str,
+    arrivals: str,
     log_format: str,
     metrics_token: bool,
 ) -> None:
@@ -143,7 +151,9 @@ def command(
         queue_size=queue_size,
         metrics_need_token=metrics_token,
         fetch=options.FetchSettings(is_enabled=not no_fetch, allow=fetch_allow),
-        uploads=options.UploadSettings(quota_bytes=_read_quota(quota)),
+        uploads=options.UploadSettings(
+            quota_bytes=_read_size("--quota", quota), arrivals_bytes=_read_size("--arrivals", arrivals)
+        ),
         accelerators=accelerators,
         keep_warm_s=keep_warm_s,
         hub_token=os.environ.get("HF_TOKEN", ""),
@@ -151,11 +161,11 @@ def command(
     uvloop.run(serve(settings, lambda address: click.echo(f"ready {address}")))
 
 
-def _read_quota(text: str) -> int:
+def _read_size(option: str, text: str) -> int:
     try:
         return parse_memory_bytes(text) if text else 0
     except InvalidConfig as error:
-        raise InvalidRequest(f"--quota: {error.message.replace('memory', 'room')}") from None
+        raise InvalidRequest(f"{option}: {error.message.replace('memory', 'room')}") from None
 
 
 def _tune_allocator() -> None:

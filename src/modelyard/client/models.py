@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from modelyard.client.names import ModelName, read_name
 from modelyard.client.pages import read_pages
+from modelyard.client.patience import insist
 from modelyard.client.transport import Transport
 from modelyard.errors import Conflict, ModelNotFound
 from modelyard.wire.messages import (
@@ -32,13 +33,14 @@ class Models:
         return self._transport.call("GetModel", request).model
 
     def ensure(self, name: ModelName, model_type_id: str) -> None:
-        """Create the model unless it is there."""
+        """Create the model unless it is there; asks again where the connection breaks."""
+        model = Model(id=name.model_id, model_type_id=model_type_id)
+        request = PostModelsRequest(user_app_id=self.scope(name), models=[model])
         with suppress(Conflict):
             try:
-                self.get(name)
+                insist(self._transport, lambda: self.get(name))
             except ModelNotFound:
-                model = Model(id=name.model_id, model_type_id=model_type_id)
-                self._transport.call("PostModels", PostModelsRequest(user_app_id=self.scope(name), models=[model]))
+                insist(self._transport, lambda: self._transport.call("PostModels", request))
 
     def list(self, app_id: str = "") -> Iterator[Model]:
         """All models of an app, or of all apps."""

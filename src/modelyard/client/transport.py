@@ -32,6 +32,8 @@ OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.enable_retries", 0),
 ]
+CUTS = ("Socket closed", "Connection reset", "Broken pipe", "GOAWAY", "Stream removed", "RST_STREAM", "Endpoint")
+"""How gRPC tells of connections that were there and broke."""
 _ERRORS: dict[grpc.StatusCode, type[ModelyardError]] = {
     grpc.StatusCode.UNIMPLEMENTED: MethodNotImplemented,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
@@ -51,6 +53,8 @@ class Transport:
         self.context = context
         self._channel = _open_channel(context.base)
         self._metadata = (("authorization", f"Key {context.token}"),)
+        self.was_reached = False
+        """Has a server answered, or a connection to it broken? Where one is, asking again may help."""
 
     def __enter__(self) -> Transport:
         return self
@@ -69,6 +73,7 @@ class Transport:
             answer = invoke(request, metadata=self._metadata, timeout=timeout_s)
         except grpc.RpcError as error:
             raise self._explain(error) from None
+        self.was_reached = True
         return check(answer)
 
     def generate(self, name: str, request: Message, *, timeout_s: float | None = None) -> Iterator[Any]:
@@ -109,6 +114,7 @@ class Transport:
     def _explain(self, error: grpc.RpcError) -> ModelyardError:
         code, details = cast("Any", error).code(), cast("Any", error).details()
         if code is grpc.StatusCode.UNAVAILABLE:
+            self.was_reached |= any(words in details for words in CUTS)
             return Unavailable(f"no server answers at {self.context.base}: {details}", hint="modelyard up")
         return _ERRORS.get(code, InternalError)(f"{details} (gRPC {code.name})")
 

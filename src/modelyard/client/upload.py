@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from modelyard.client.delta import HUB_HEADER, Delivery, deliver, is_spoken
+from modelyard.client.delta import HUB_HEADER, Delivery, deliver, find_features
 from modelyard.client.git import read_commit
 from modelyard.client.models import Models
 from modelyard.client.names import DEFAULT_APP, ModelName
@@ -110,7 +110,8 @@ def _deliver(
     check_files(folder, files)
     rest = Rest(transport.context)
     try:
-        if is_spoken(rest):
+        features = find_features(rest)
+        if features is not None:
             delivery = Delivery(
                 name=replace(name, user_id=name.user_id or transport.context.user),
                 folder=folder,
@@ -118,7 +119,7 @@ def _deliver(
                 spec=spec,
                 hub_token=sending.hub_token,
             )
-            return deliver(rest, delivery, observer.on_progress)
+            return deliver(rest, delivery, features, observer.on_progress)
     finally:
         rest.close()
     with tempfile.TemporaryDirectory(prefix="modelyard-upload-") as scratch:

@@ -51,6 +51,11 @@ def file_path(user_id: str, app_id: str, digest: str, *, size_bytes: int, offset
     return f"/{PREFIX}/users/{_quote(user_id)}/apps/{_quote(app_id)}/files/{digest}?size={size_bytes}&offset={offset}"
 
 
+def bundle_path(user_id: str, app_id: str) -> str:
+    """Where small files are posted, many in one body."""
+    return f"/{PREFIX}/users/{_quote(user_id)}/apps/{_quote(app_id)}/files"
+
+
 def write_order(files: Sequence[FileEntry], model_version: Mapping[str, Any], upload_id: str) -> dict[str, Any]:
     """An order as JSON says it."""
     return {

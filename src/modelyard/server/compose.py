@@ -44,6 +44,7 @@ from modelyard.server.control.supervise import keep_running
 from modelyard.server.control.verdicts import Verdicts
 from modelyard.server.desk import Desk, make_metrics, make_run_dir, open_desk, own_data_dir, utc_now, write_server_file
 from modelyard.server.sealing import Sealer
+from modelyard.server.services.arrival_room import ArrivalRoom
 from modelyard.server.services.arrivals import Arrivals
 from modelyard.server.services.belongings import Belongings
 from modelyard.server.services.deltas import Deltas
@@ -129,7 +130,7 @@ async def _open_house(settings: Settings, run_dir: Path, *, is_open: Callable[[]
         desk = await open_desk(settings, store, fetcher, stack)
         depot = Depot(settings.depot_dir)
         sealer = Sealer(settings.secrets_dir)
-        arrivals = Arrivals(settings.arrivals_dir)
+        arrivals = Arrivals(ArrivalRoom(settings.arrivals_dir, settings.uploads.arrivals_bytes))
         uploads, deltas = _make_uploads(settings, desk, depot, arrivals, sealer)
         await uploads.recover()
         backend = await _start_control(settings, stack, desk, depot, sealer, run_dir)
@@ -159,7 +160,7 @@ async def open_caretaker(settings: Settings) -> AsyncIterator[Caretaker]:
             store=store,
             depot=Depot(settings.depot_dir),
             environments=settings.environments_dir,
-            clear_arrivals=Arrivals(settings.arrivals_dir).clear_abandoned,
+            clear_arrivals=Arrivals(ArrivalRoom(settings.arrivals_dir)).clear_abandoned,
         )
     finally:
         await store.close()

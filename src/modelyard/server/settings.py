@@ -35,6 +35,8 @@ class UploadSettings:
     max_size_bytes: int = 10 * 1024**3
     idle_timeout_s: float = 30.0
     concurrent_per_user: int = 4
+    arrivals_bytes: int = 20 * 1024**3
+    """What one user may have sent that no version uses yet. 0: there is no limit."""
     quota_bytes: int = 0
     """What the versions of one user may have together, each content counted once. 0: there is no limit."""
 

@@ -22,12 +22,14 @@ from modelyard.errors import (
     TooLarge,
     UploadIncomplete,
 )
+from modelyard.parts.bundle import MAX_BUNDLED_BYTES, write_bundle
 from modelyard.parts.delta import Answer
 from modelyard.parts.files import FileEntry
 from modelyard.parts.hashes import hash_files
 from modelyard.server.records import AppKey, BuildState, Page, Version, VersionState
 from modelyard.server.sealing import Sealer
 from modelyard.server.services import arrivals
+from modelyard.server.services.arrival_room import LEAST_BYTES, ArrivalRoom
 from modelyard.server.services.deltas import Order, Piece
 from modelyard.server.settings import UploadSettings
 from modelyard.wire.messages import ModelVersion
@@ -455,3 +457,107 @@ async def test_two_uploads_of_the_same_content_at_once_store_it_once(yard: Yard)
     assert one.version_id != other.version_id
     kept = [content.digest for content in yard.intake.depot.list_contents()]
     assert len(kept) == len(set(kept)) == len(order.files) + 2  # and the lists of the two parts
+
+
+ADA = AppKey(user_id="ada", app_id="main")
+
+
+def small_files(yard: Yard) -> list[tuple[str, bytes]]:
+    return [
+        (entry.digest, (yard.folder / entry.path).read_bytes())
+        for entry in yard.order().files
+        if entry.path != "1/checkpoints/w.bin"
+    ]
+
+
+async def test_small_files_come_in_a_bundle(yard: Yard) -> None:
+    files = small_files(yard)
+    assert await yard.deltas.receive_bundle(ADA, stream(write_bundle(files), size=100)) == len(files)
+    assert yard.names_of(await yard.ask()) == ["1/checkpoints/w.bin"]
+    assert await yard.deltas.receive_bundle(ADA, stream(write_bundle(files))) == len(files), "again: no harm"
+    assert (await yard.send()).version_id
+    assert yard.left() == []
+
+
+async def test_what_came_whole_of_a_bundle_that_broke_stays(yard: Yard) -> None:
+    files = sorted(small_files(yard), key=lambda one: len(one[1]))
+    body = write_bundle(files)
+    cut = len(body) - len(files[-1][1]) // 2
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield body[:cut]
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await yard.deltas.receive_bundle(ADA, broken())
+    missing = [one.digest for one in (await yard.ask()).missing]
+    assert [digest for digest, _ in files if digest in missing] == [files[-1][0]]
+
+
+async def test_a_wrong_file_in_a_bundle_is_refused_and_those_before_it_stay(yard: Yard) -> None:
+    files = small_files(yard)
+    body = write_bundle([files[0], (files[1][0], b"something else"), files[2]])
+    with pytest.raises(InvalidRequest, match=files[1][0]):
+        await yard.deltas.receive_bundle(ADA, stream(body))
+    missing = [one.digest for one in (await yard.ask()).missing]
+    assert [digest in missing for digest, _ in files[:3]] == [False, True, True]
+    assert not any(path.suffix == ".part" for path in yard.left())
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "words"),
+    [
+        (b"x" * 10, InvalidRequest, "10 bytes at the end"),
+        (bytes(32) + (5).to_bytes(4, "big") + b"abc", UploadIncomplete, "within a file"),
+        (bytes(32) + (1 << 30).to_bytes(4, "big"), TooLarge, "at most 262144"),
+    ],
+)
+async def test_what_is_no_bundle_is_refused(yard: Yard, body: bytes, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        await yard.deltas.receive_bundle(ADA, stream(body))
+    assert yard.left() == []
+
+
+async def test_a_bundle_may_not_be_too_large(yard: Yard) -> None:
+    files = []
+    for number in range(20):
+        content = bytes([number]) * MAX_BUNDLED_BYTES
+        files.append((hashlib.sha256(content).hexdigest(), content))
+    with pytest.raises(TooLarge, match="a bundle has at most 4194304 bytes"):
+        await yard.deltas.receive_bundle(ADA, stream(write_bundle(files), size=1 << 20))
+
+
+async def test_a_bundle_of_what_another_connection_sends_waits_for_it(yard: Yard) -> None:
+    entry = yard.entry("1/model.py")
+    sending = yard.intake.arrivals.open(ADA, entry.digest, entry.size_bytes, offset=0)
+    with sending, pytest.raises(Conflict, match="another connection"):
+        await yard.deltas.receive_bundle(ADA, stream(write_bundle(small_files(yard))))
+    assert (await yard.send()).version_id
+
+
+async def test_what_a_user_has_sent_but_not_used_is_bounded_until_it_is_used(house: House, tmp_path: Path) -> None:
+    await add_model(house.store)
+    yard = Yard(house, tmp_path, arrivals_bytes=10 * LEAST_BYTES)
+    assert len((await yard.ask()).missing) < 10
+    waste = [(hashlib.sha256(bytes([number])).hexdigest(), bytes([number])) for number in range(11)]
+    with pytest.raises(TooLarge, match="of no version yet") as refused:
+        await yard.deltas.receive_bundle(ADA, stream(write_bundle(waste)))
+    assert "--arrivals" in refused.value.hint
+    with pytest.raises(TooLarge, match="of no version yet"):
+        await yard.ask()
+    with pytest.raises(TooLarge, match="of no version yet"):
+        await yard.put(yard.entry("1/model.py"), b"x")
+    bob = AppKey(user_id="bob", app_id="main")
+    assert await yard.deltas.receive_bundle(bob, stream(write_bundle(waste[:1]))) == 1, "each user has their own"
+    yard.intake.arrivals.clear_abandoned(older_than_s=-1)
+    assert (await yard.send()).version_id
+    assert (await yard.send()).version_id, "what became a version counts no more"
+
+
+async def test_files_that_come_at_once_count_before_they_are_there(house: House, tmp_path: Path) -> None:
+    room = ArrivalRoom(tmp_path / "arrivals", 3 * LEAST_BYTES)
+    with room.promise(ADA, 2 * LEAST_BYTES):
+        with pytest.raises(TooLarge), room.promise(ADA, 2 * LEAST_BYTES):
+            pass
+        room.check(ADA, 1)
+    room.check(ADA, 3 * LEAST_BYTES)

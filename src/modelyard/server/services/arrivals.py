@@ -1,7 +1,7 @@
 """Files on their way to the depot, kept where they are until all of them are here: a broken connection loses nothing.
 
-`arrivals/<owner>/<digest>.part` grows from its start; once whole and verified it is `<digest>`, sealed. An owner is one
-app of one user: nobody goes on with, or finds, what another one has sent. All methods block.
+`<digest>.part` grows from its start, in its owner's folder; once whole and verified it is `<digest>`, sealed. An owner
+is one app of one user: nobody goes on with, or finds, what another one has sent. All methods block.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from modelyard.errors import Conflict, InvalidRequest
 from modelyard.parts.depot import BLOCK_BYTES, has_seal, seal
 from modelyard.server import failpoints
 from modelyard.server.records import AppKey
+from modelyard.server.services.arrival_room import ArrivalRoom
 from modelyard.server.services.upload_file import check_disk, explain_fault
 
 if TYPE_CHECKING:
@@ -58,10 +59,14 @@ class Arrival:
 
 
 class Arrivals:
-    """All of them, below `root`."""
+    """All of them.
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    Args:
+        room: Where they lie, and how much of one user's may.
+    """
+
+    def __init__(self, room: ArrivalRoom) -> None:
+        self._room = room
         self._lock = threading.Lock()
         self._busy: set[Path] = set()
         self._running: dict[Path, tuple[_Hash, int]] = {}
@@ -78,7 +83,7 @@ class Arrivals:
 
     def find(self, owner: AppKey, digest: str, size_bytes: int) -> Path | None:
         """A file that is whole and verified."""
-        path = self._folder_of(owner) / digest
+        path = self._room.folder_of(owner) / digest
         return path if has_seal(path, digest) and path.stat().st_size == size_bytes else None
 
     @contextmanager
@@ -99,9 +104,9 @@ class Arrivals:
                 there = 0
             if offset != there:
                 raise Conflict(f"{there} bytes of sha256:{digest} are here, and the piece begins at {offset}")
-            check_disk(self._root, size_bytes - offset)
+            check_disk(self._room.root, size_bytes - offset)
             running = self._hash_start(path, there)
-            with path.open("ab", buffering=0) as file:
+            with self._room.promise(owner, size_bytes - offset), path.open("ab", buffering=0) as file:
                 arrival = Arrival(path, digest, size_bytes, running, file)
                 try:
                     yield arrival
@@ -109,21 +114,55 @@ class Arrivals:
                     self._remember(arrival)
             self._end(arrival)
 
+    def put_all(self, owner: AppKey, files: Iterable[tuple[str, bytes]]) -> None:
+        """Small files as a whole, by their digests; the first that is wrong ends it, and those before it are here.
+
+        Raises:
+            InvalidRequest: the bytes are not the digest's.
+            Conflict: it is being sent by another connection.
+            TooLarge: the disk has no room, or too much of the owner's lies here.
+        """
+        files = list(files)
+        check_disk(self._room.root, sum(len(content) for _, content in files))
+        for digest, content in files:
+            if hashlib.sha256(content).hexdigest() != digest:
+                raise _differs(digest)
+            if not self.find(owner, digest, len(content)):
+                self._put(owner, digest, content)
+
+    def check_room(self, owner: AppKey, size_bytes: int, *, files: int) -> None:
+        """May so much more be sent? Raises TooLarge."""
+        self._room.check(owner, size_bytes, files)
+
     def forget(self, owner: AppKey, digests: Iterable[str]) -> None:
         """Remove files: the version that needed them is made."""
         for digest in digests:
-            (self._folder_of(owner) / digest).unlink(missing_ok=True)
+            (self._room.folder_of(owner) / digest).unlink(missing_ok=True)
+        self._room.forget(owner)
 
     def clear_abandoned(self, older_than_s: float = ABANDONED_S) -> None:
         """Remove what nobody went on with."""
         before = time.time() - older_than_s
-        for folder in self._root.iterdir():
-            for path in folder.iterdir():
-                with self._lock:
-                    # A sealed file's own time says nothing.
-                    if path not in self._busy and path.exists() and path.stat().st_ctime < before:
-                        path.unlink(missing_ok=True)
-                        self._running.pop(path, None)
+        for path in self._room.list_files():
+            with self._lock:
+                # A sealed file's own time says nothing.
+                if path not in self._busy and path.exists() and path.stat().st_ctime < before:
+                    path.unlink(missing_ok=True)
+                    self._running.pop(path, None)
+
+    def _put(self, owner: AppKey, digest: str, content: bytes) -> None:
+        path = self._part_of(owner, digest)
+        with self._alone(path, digest), self._room.promise(owner, len(content)):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._running.pop(path, None)
+            try:
+                path.write_bytes(content)
+            except OSError as error:
+                path.unlink(missing_ok=True)
+                raise explain_fault(error, path.parent) from error
+            seal(path, digest)
+            path.replace(path.with_suffix(""))
+            failpoints.hit("delta.file_whole")
 
     @contextmanager
     def _alone(self, path: Path, digest: str) -> Iterator[None]:
@@ -160,17 +199,17 @@ class Arrivals:
             return
         if arrival.running.hexdigest() != arrival.digest:
             arrival.path.unlink(missing_ok=True)
-            raise InvalidRequest(f"the bytes that came are not those of sha256:{arrival.digest}", hint="send it again")
+            raise _differs(arrival.digest)
         seal(arrival.path, arrival.digest)
         arrival.path.replace(arrival.path.with_suffix(""))
         failpoints.hit("delta.file_whole")
 
     def _part_of(self, owner: AppKey, digest: str) -> Path:
-        return self._folder_of(owner) / f"{digest}.part"
+        return self._room.folder_of(owner) / f"{digest}.part"
 
-    def _folder_of(self, owner: AppKey) -> Path:
-        name = hashlib.sha256(f"{owner.user_id}\0{owner.app_id}".encode()).hexdigest()[:32]
-        return self._root / name
+
+def _differs(digest: str) -> InvalidRequest:
+    return InvalidRequest(f"the bytes that came are not those of sha256:{digest}", hint="send it again")
 
 
 def _write_all(file: BinaryIO, block: bytes) -> None:

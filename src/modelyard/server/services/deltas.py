@@ -14,21 +14,22 @@ import hashlib
 import logging
 import shutil
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
-from modelyard.errors import Cancelled, Conflict, InvalidFolder, TooLarge, Unavailable, UploadIncomplete
+from modelyard.errors import Conflict, InvalidFolder, TooLarge, Unavailable
+from modelyard.parts.bundle import MAX_BUNDLE_BYTES, BundleReader
 from modelyard.parts.delta import Answer, Missing
-from modelyard.parts.depot import BLOCK_BYTES, Depot
+from modelyard.parts.depot import Depot
 from modelyard.parts.files import FileEntry
 from modelyard.parts.listing import find_contradictions, find_problems
 from modelyard.server import failpoints
 from modelyard.server.records import AppKey, Model, ModelKey, Version, VersionState
 from modelyard.server.services.arrivals import Arrival, Arrivals, link_or_copy
 from modelyard.server.services.belongings import Belonging, Belongings
+from modelyard.server.services.blocks import in_threads, next_block
 from modelyard.server.services.intake import DECIDING, TakenIn, take_files
 from modelyard.server.services.models import Models
 from modelyard.server.services.upload_file import check_disk, explain_fault
@@ -43,7 +44,6 @@ log = logging.getLogger(__name__)
 
 PIECES_AT_ONCE = 32
 TRIES = 100
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ class Deltas:
         with self._few_pieces(piece.owner.user_id):
             opened = self._arrivals.open(piece.owner, piece.digest, piece.size_bytes, offset=piece.offset)
             try:
-                async with _in_threads(opened) as arrival:
+                async with in_threads(opened) as arrival:
                     await self._write(arrival, blocks)
             except ConnectionError:
                 raise
@@ -148,11 +148,33 @@ class Deltas:
                 raise explain_fault(error, self._folder) from error
             return arrival.received_bytes
 
+    async def receive_bundle(self, owner: AppKey, blocks: AsyncIterator[bytes]) -> int:
+        """Receive small files in one body, each verified when it is whole; how many. What came before a broken
+        connection, or before one that is wrong, stays.
+
+        Raises:
+            InvalidRequest: it is no bundle, or the bytes of a file are not those of its digest.
+            Conflict: another connection sends one of the files.
+            TooLarge: above a limit, or the disk has no room.
+            UploadIncomplete: nothing came for too long.
+        """
+        reader, count, size_bytes = BundleReader(), 0, 0
+        with self._few_pieces(owner.user_id):
+            while block := await next_block(blocks, self._settings.idle_timeout_s):
+                size_bytes += len(block)
+                if size_bytes > MAX_BUNDLE_BYTES:
+                    raise TooLarge(f"a bundle has at most {MAX_BUNDLE_BYTES} bytes", hint="send several")
+                files = reader.feed(block)
+                await in_thread(self._arrivals.put_all, owner, files)
+                count += len(files)
+            reader.finish()
+        return count
+
     async def _write(self, arrival: Arrival, blocks: AsyncIterator[bytes]) -> None:
         """Write one block while the next one comes."""
         writing: asyncio.Future[None] | None = None
         try:
-            while block := await self._next(blocks):
+            while block := await next_block(blocks, self._settings.idle_timeout_s):
                 if writing is not None:
                     await finish(writing)
                 writing = start_in_thread(arrival.write, block)
@@ -161,14 +183,6 @@ class Deltas:
         finally:
             if writing is not None:
                 await outlast(writing)
-
-    async def _next(self, blocks: AsyncIterator[bytes]) -> bytes:
-        idle_s = self._settings.idle_timeout_s
-        try:
-            async with asyncio.timeout(idle_s):
-                return await anext(blocks, b"")
-        except TimeoutError:
-            raise UploadIncomplete(f"nothing came for {idle_s:g} seconds", hint="send the rest") from None
 
     def _plan(self, order: Order, belonging: Belonging) -> _Plan:
         """What of the files is here? Of those that only others have, nothing is said."""
@@ -189,7 +203,9 @@ class Deltas:
                 digest=entry.digest, size_bytes=entry.size_bytes, received_bytes=min(received, entry.size_bytes)
             )
         if missing:
-            check_disk(self._folder, sum(one.size_bytes - one.received_bytes for one in missing.values()))
+            rest = sum(one.size_bytes - one.received_bytes for one in missing.values())
+            check_disk(self._folder, rest)
+            self._arrivals.check_room(owner, rest, files=len(missing))
         return _Plan(arrived=arrived, missing=tuple(missing.values()))
 
     async def _find_accepted(self, key: ModelKey, order: Order) -> str:
@@ -278,44 +294,6 @@ class Deltas:
             yield
         finally:
             self._pieces[user_id] -= 1
-
-
-async def gather_blocks(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Chunks as they come from a network, in blocks that are worth a thread's time; those before a break, too."""
-    waiting: list[bytes] = []
-    size = 0
-    try:
-        async for chunk in chunks:
-            waiting.append(chunk)
-            size += len(chunk)
-            if size >= BLOCK_BYTES:
-                yield b"".join(waiting)
-                waiting, size = [], 0
-    except Cancelled:
-        if waiting:
-            yield b"".join(waiting)
-        raise
-    if waiting:
-        yield b"".join(waiting)
-
-
-@asynccontextmanager
-async def _in_threads(manager: AbstractContextManager[_T]) -> AsyncIterator[_T]:
-    """Enter and leave a context manager that blocks; left in any case, a cancellation while it is entered included."""
-    entering = start_in_thread(manager.__enter__)
-    try:
-        await outlast(entering)
-    except asyncio.CancelledError:
-        if entering.exception() is None:
-            await in_thread(manager.__exit__, None, None, None)
-        raise
-    try:
-        yield entering.result()
-    except BaseException as error:
-        leaving = start_in_thread(manager.__exit__, type(error), error, error.__traceback__)
-        await outlast(leaving)
-        raise
-    await in_thread(manager.__exit__, None, None, None)
 
 
 def _claim(arrived: Mapping[str, Path], place: Path) -> dict[str, Path]:

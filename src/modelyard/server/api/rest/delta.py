@@ -1,6 +1,6 @@
-"""The delta protocol's two paths, an extension of ours beside the V2 methods: orders, and pieces of files.
+"""The delta protocol's paths, an extension of ours beside the V2 methods: orders, pieces of files, and bundles of them.
 
-Both are let in by the choke point, as `PostModelVersionsUpload` is: docs/reference/delta.md.
+All are let in by the choke point, as `PostModelVersionsUpload` is: docs/reference/delta.md.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from modelyard.errors import Cancelled, InvalidRequest
+from modelyard.parts.bundle import Features, write_features
 from modelyard.parts.delta import ABOUT_PATH, MAX_ORDER_BYTES, read_files, read_upload_id, write_answer
 from modelyard.parts.files import is_digest
 from modelyard.server.api.doorway.types import Scope
@@ -21,7 +22,8 @@ from modelyard.server.api.rest.visit import Visit
 from modelyard.server.api.v2.call import Call
 from modelyard.server.api.v2.dispatch import V2
 from modelyard.server.records import AppKey
-from modelyard.server.services.deltas import Deltas, Order, Piece, gather_blocks
+from modelyard.server.services.blocks import gather_blocks
+from modelyard.server.services.deltas import Deltas, Order, Piece
 from modelyard.wire.messages import ModelVersion
 
 METHOD = "PostModelVersionsUpload"
@@ -44,6 +46,9 @@ class DeltaPaths:
             case ["users", user_id, "apps", app_id, "models", model_id, "versions"]:
                 if call := await self._enter(visit, "POST", user_id, app_id):
                     await self._reply(visit, await self._take_order(visit, call, model_id))
+            case ["users", user_id, "apps", app_id, "files"]:
+                if call := await self._enter(visit, "POST", user_id, app_id):
+                    await self._reply(visit, await self._take_bundle(visit, call))
             case ["users", user_id, "apps", app_id, "files", digest]:
                 if call := await self._enter(visit, "PUT", user_id, app_id):
                     await self._reply(visit, await self._take_piece(visit, call, digest))
@@ -54,7 +59,7 @@ class DeltaPaths:
         if visit.verb != "GET":
             await visit.refuse(405, "only GET and HEAD are allowed here", [(b"allow", b"GET, HEAD")])
         else:
-            await self._reply(visit, {"protocol": "modelyard", "version": 1})
+            await self._reply(visit, {"protocol": "modelyard", "version": 1, **write_features(Features())})
 
     async def _enter(self, visit: Visit, verb: str, user_id: str, app_id: str) -> Call | None:
         if visit.verb != verb:
@@ -97,6 +102,11 @@ class DeltaPaths:
         )
         async with aclosing(_read_chunks(visit)) as chunks, aclosing(gather_blocks(chunks)) as blocks:
             return {"received": await self._deltas.receive(piece, blocks)}
+
+    async def _take_bundle(self, visit: Visit, call: Call) -> dict[str, object]:
+        owner = AppKey(user_id=call.user_id, app_id=call.app_id)
+        async with aclosing(_read_chunks(visit)) as chunks, aclosing(gather_blocks(chunks)) as blocks:
+            return {"files": await self._deltas.receive_bundle(owner, blocks)}
 
 
 async def _read_chunks(visit: Visit) -> AsyncGenerator[bytes, None]:
