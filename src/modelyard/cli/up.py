@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -104,6 +105,12 @@ MAX_GATEWAYS = 64
     type=click.Choice(["text", "json"]),
     help="How the server's own log on stderr is written, one event a line.",
 )
+@click.option(
+    "--otlp",
+    metavar="URL",
+    help="Send OpenTelemetry spans of requests to this collector, such as http://127.0.0.1:4318; an extra: "
+    "modelyard[otel].  [default: $OTEL_EXPORTER_OTLP_ENDPOINT, or no spans]",
+)
 @click.option("--metrics-token", is_flag=True, help="Ask for the server's token at GET /metrics on the loopback, too.")
 def command(
     host: str,
@@ -122,6 +129,7 @@ def command(
     quota: str,
     arrivals: str,
     log_format: str,
+    otlp: str | None,
     metrics_token: bool,
 ) -> None:
     """Run the server: every door on one port, everything it keeps in one directory.
@@ -149,6 +157,7 @@ def command(
         cors_origins=cors_origins,
         user_id=choose_user(directory, user_id),
         queue_size=queue_size,
+        traces=_find_collector(otlp, os.environ),
         metrics_need_token=metrics_token,
         fetch=options.FetchSettings(is_enabled=not no_fetch, allow=fetch_allow),
         uploads=options.UploadSettings(
@@ -159,6 +168,17 @@ def command(
         hub_token=os.environ.get("HF_TOKEN", ""),
     )
     uvloop.run(serve(settings, lambda address: click.echo(f"ready {address}")))
+
+
+def _find_collector(otlp: str | None, environ: Mapping[str, str]) -> str | None:
+    """Where spans go: see `Settings.traces`. OpenTelemetry's own switches turn them off."""
+    is_off = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    if is_off or environ.get("OTEL_TRACES_EXPORTER", "otlp").strip().lower() == "none":
+        return None
+    if otlp is not None:
+        return otlp
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return "" if any(environ.get(name, "").strip() for name in names) else None
 
 
 def _read_size(option: str, text: str) -> int:

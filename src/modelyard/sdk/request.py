@@ -20,6 +20,8 @@ class Awaited(Protocol):
     def wire_id(self) -> str: ...
     @property
     def traceparent(self) -> str: ...
+    @property
+    def tracestate(self) -> str: ...
 
 
 class CurrentRequest:
@@ -52,6 +54,11 @@ class CurrentRequest:
     def traceparent(self) -> str:
         """W3C trace context, for spans of your own; empty where nobody traces. Of the first of several."""
         return self._callers[0].traceparent if self._callers else ""
+
+    @property
+    def tracestate(self) -> str:
+        """What tracing systems add to `traceparent`: the W3C header of that name, of the same request."""
+        return self._callers[0].tracestate if self._callers else ""
 
     @property
     def is_cancelled(self) -> bool:

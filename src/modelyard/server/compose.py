@@ -14,9 +14,11 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from modelyard.errors import InvalidRequest
 from modelyard.parts.depot import Depot
 from modelyard.parts.environment import Environments
 from modelyard.parts.launch import stage_runtime
@@ -54,6 +56,7 @@ from modelyard.server.services.upload_rows import UploadRows
 from modelyard.server.services.uploads import Uploads
 from modelyard.server.settings import Settings
 from modelyard.server.store.sql import SqlStore
+from modelyard.server.telemetry.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +130,7 @@ async def _open_house(settings: Settings, run_dir: Path, *, is_open: Callable[[]
         stack.push_async_callback(store.close)
         fetcher = SafeFetcher(settings.fetch)
         stack.push_async_callback(fetcher.aclose)
-        desk = await open_desk(settings, store, fetcher, stack)
+        desk = await open_desk(settings, store, fetcher, stack, _open_tracing(settings, stack))
         depot = Depot(settings.depot_dir)
         sealer = Sealer(settings.secrets_dir)
         arrivals = Arrivals(ArrivalRoom(settings.arrivals_dir, settings.uploads.arrivals_bytes))
@@ -148,6 +151,24 @@ async def _open_house(settings: Settings, run_dir: Path, *, is_open: Callable[[]
         readiness = ReadinessService(desk.store, desk.versions, desk.router, is_open=is_open)
         metrics = make_metrics(settings, desk, access, lambda: backend.replicas)
         yield _House(v2=v2, health=HealthV2(readiness, access), delta=DeltaPaths(v2, deltas), metrics=metrics)
+
+
+def _open_tracing(settings: Settings, stack: AsyncExitStack) -> Tracing | None:
+    """Who traces requests; the stack sends what is left of the spans at the end."""
+    if settings.traces is None:
+        return None
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        hint = "install it beside the server: pip install 'modelyard[otel]'"
+        if settings.traces:
+            raise InvalidRequest(f"--otlp {settings.traces}: OpenTelemetry is not installed", hint=hint)
+        log.warning("traces.off reason='OTEL_* asks for them, and OpenTelemetry is not installed' next=%r", hint)
+        return None
+    # Its libraries are an extra, and slow to import.
+    from modelyard.server.telemetry.otlp import Otlp
+
+    otlp = Otlp(settings.traces)
+    stack.push_async_callback(asyncio.to_thread, otlp.stop)
+    return otlp.tracing
 
 
 @asynccontextmanager

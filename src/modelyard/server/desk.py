@@ -46,6 +46,7 @@ from modelyard.server.services.versions import Versions
 from modelyard.server.settings import Settings
 from modelyard.server.store.base import Store
 from modelyard.server.telemetry.telemetry import Telemetry
+from modelyard.server.telemetry.tracing import Tracing
 
 RUN_PREFIX = "modelyard-"
 
@@ -90,7 +91,9 @@ class Desk:
         return handlers
 
 
-async def open_desk(settings: Settings, store: Store, fetcher: Fetcher, stack: AsyncExitStack) -> Desk:
+async def open_desk(
+    settings: Settings, store: Store, fetcher: Fetcher, stack: AsyncExitStack, tracing: Tracing | None = None
+) -> Desk:
     """Let the first user in and make the services; the stack ends what of them runs."""
     logs = Logs(store, now=utc_now)
     logs.start()
@@ -98,7 +101,7 @@ async def open_desk(settings: Settings, store: Store, fetcher: Fetcher, stack: A
     tokens = Tokens(store, load_pepper(settings.secrets_dir), now=utc_now)
     users = Users(store, now=utc_now)
     await _admit_first_user(settings, users, tokens)
-    telemetry = Telemetry()
+    telemetry = Telemetry(tracing)
     router = Router(queue=QueueLimits(size=settings.queue_size, size_bytes=settings.queue_bytes), telemetry=telemetry)
     apps = Apps(store, is_single_user=True, now=utc_now)
     models = Models(store, apps, now=utc_now)

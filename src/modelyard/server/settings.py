@@ -74,6 +74,8 @@ class Settings:
     (`required`)?"""
     drain_s: float = 30.0
     """How long SIGTERM waits for requests in flight."""
+    traces: str | None = None
+    """Where spans go: an address of a collector, empty for what the environment says (OTEL_*). None: nowhere."""
     metrics_need_token: bool = False
     """Is a token needed for `GET /metrics` from the loopback, too?"""
     hub_token: str = field(default="", repr=False)

@@ -1,10 +1,13 @@
 """What the gateway tells a worker of a request besides the request: a field in front of the message.
 
-| tag | length | request id, line feed, traceparent | PostModelOutputsRequest ...
+| tag | length | lines: request id, traceparent, tracestate, what is asked back | PostModelOutputsRequest ...
 
 The field has a number that the public message does not use, so the bytes are a `PostModelOutputsRequest` as before: put
 together without being parsed, and parsed without being copied. Only the field at the very front is believed: what a
 caller sends comes behind it.
+
+Where the gateway traces a request, the worker puts a field of the same number behind its answer: how many inputs
+were in the call that answered it. The gateway takes it off again.
 """
 
 from __future__ import annotations
@@ -16,6 +19,10 @@ _TAG = bytes([_FIELD << 3 & 0x7F | 2 | 0x80, _FIELD >> 4])
 _HEAD_BYTES = len(_TAG) + 2
 TAG = _FIELD << 3 | 2
 MAX_BYTES = 1 << 14
+_ASKED = "batch"
+_COUNT_BYTES = 4
+_COUNT_TAG = bytes([_FIELD << 3 & 0x7F | 5 | 0x80, _FIELD >> 4])
+"""Of a number of four bytes."""
 
 
 class Note(NamedTuple):
@@ -25,16 +32,23 @@ class Note(NamedTuple):
     """As in the answer's `x-request-id` and `status.req_id`."""
     traceparent: str = ""
     """W3C trace context of the caller or of the gateway; empty where nobody traces."""
+    tracestate: str = ""
+    """What tracing systems add to it."""
+    asks_batch: bool = False
+    """Is the size of its batch wanted behind the answer?"""
 
 
 NO_NOTE = Note()
 
 
-def encode_note(request_id: str, traceparent: str = "") -> bytes:
+def encode_note(request_id: str, traceparent: str = "", tracestate: str = "", *, asks_batch: bool = False) -> bytes:
     """The field, to be put in front of a serialised request."""
-    text = f"{request_id}\n{traceparent}".encode() if traceparent else request_id.encode()
-    size = len(text)
-    return _TAG + bytes((size & 0x7F | 0x80, size >> 7)) + text if size < MAX_BYTES else b""
+    text = request_id
+    if traceparent:
+        text = f"{request_id}\n{traceparent}\n{tracestate}\n{_ASKED if asks_batch else ''}"
+    told = text.encode()
+    size = len(told)
+    return _TAG + bytes((size & 0x7F | 0x80, size >> 7)) + told if size < MAX_BYTES else b""
 
 
 def read_note(payload: bytes) -> Note:
@@ -42,5 +56,22 @@ def read_note(payload: bytes) -> Note:
     if payload[: len(_TAG)] != _TAG or len(payload) < _HEAD_BYTES:
         return NO_NOTE
     end = _HEAD_BYTES + (payload[2] & 0x7F | payload[3] << 7)
-    request_id, _, traceparent = payload[_HEAD_BYTES:end].decode("utf-8", "replace").partition("\n")
-    return Note(request_id, traceparent)
+    text = payload[_HEAD_BYTES:end].decode("utf-8", "replace")
+    if "\n" not in text:
+        return Note(text)
+    request_id, traceparent, tracestate, asked, *_ = *text.split("\n"), "", ""
+    return Note(request_id, traceparent, tracestate, asked == _ASKED)
+
+
+def add_batch(answer: bytes, inputs: int) -> bytes:
+    """The answer, and behind it the size of its batch."""
+    return answer + _COUNT_TAG + inputs.to_bytes(_COUNT_BYTES, "little")
+
+
+def take_batch(answer: bytes) -> tuple[bytes, int]:
+    """The answer without the size behind it, and the size; 0 where there is none."""
+    end = len(answer) - _COUNT_BYTES
+    start = end - len(_COUNT_TAG)
+    if start < 0 or answer[start:end] != _COUNT_TAG:
+        return answer, 0
+    return answer[:start], int.from_bytes(answer[end:], "little")

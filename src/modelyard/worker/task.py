@@ -69,6 +69,11 @@ class Task:
         """W3C trace context."""
         return self.note.traceparent
 
+    @property
+    def tracestate(self) -> str:
+        """What tracing systems add to it."""
+        return self.note.tracestate
+
     def take_first(self) -> bytes:
         """The one message of a `predict` or `generate`; not kept, so that it can be freed."""
         return self._messages.popleft() if self._messages else b""

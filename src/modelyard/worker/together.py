@@ -18,6 +18,7 @@ from queue import SimpleQueue
 
 from modelyard.errors import InvalidModelOutput, ModelyardError, NotImplementedByModel
 from modelyard.wire.messages import MultiOutputResponse, StatusCode
+from modelyard.wire.notes import add_batch
 from modelyard.worker.answers import check_answer, encode_answer
 from modelyard.worker.batching import Batch
 from modelyard.worker.invoke import Invoker, parse_request
@@ -70,9 +71,11 @@ class Together:
         """Send the answers of one call, waiting for it. One that may not travel is its caller's trouble alone."""
         group, answer, finish = self._answered.get()
         payloads = _take_apart(answer, group)
+        inputs = sum(member.size for member in group)
         with self._invoker.gathering():
             for member, payload in zip(group, payloads, strict=True):
-                self._send(member.task, payload)
+                is_asked = member.task.note.asks_batch
+                self._send(member.task, add_batch(payload, inputs) if is_asked else payload)
         for member in group:
             finish(member.task)
 

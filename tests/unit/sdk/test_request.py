@@ -17,6 +17,7 @@ class Caller:
     wire_id: str
     is_cancelled: bool = False
     traceparent: str = ""
+    tracestate: str = ""
 
 
 def test_outside_of_a_request_there_is_nothing_to_cancel() -> None:

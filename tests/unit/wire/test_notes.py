@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.wire.messages import PostModelOutputsRequest
-from modelyard.wire.notes import NO_NOTE, Note, encode_note, read_note
+from modelyard.wire.notes import NO_NOTE, Note, add_batch, encode_note, read_note, take_batch
 
 IDS = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=300)
 
@@ -17,6 +17,30 @@ def test_note_is_read_from_the_front_and_the_message_stays_what_it_was(
     payload = encode_note(request_id, traceparent) + PostModelOutputsRequest(model_id=model_id).SerializeToString()
     assert read_note(payload) == Note(request_id, traceparent)
     assert PostModelOutputsRequest.FromString(payload).model_id == model_id
+
+
+@given(IDS, IDS, st.one_of(st.just(""), IDS), st.booleans())
+def test_trace_goes_with_its_state_and_with_what_is_asked_back(
+    request_id: str, traceparent: str, tracestate: str, asks_batch: bool
+) -> None:
+    payload = encode_note(request_id, traceparent, tracestate, asks_batch=asks_batch)
+    assert read_note(payload) == Note(request_id, traceparent, tracestate, asks_batch)
+
+
+@given(st.binary(max_size=50), st.integers(0, 2**32 - 1))
+def test_size_of_a_batch_is_taken_off_the_answer(answer: bytes, inputs: int) -> None:
+    assert take_batch(add_batch(answer, inputs)) == (answer, inputs)
+
+
+def test_answer_with_the_size_behind_it_is_still_a_message() -> None:
+    answer = PostModelOutputsRequest(model_id="m")
+    assert PostModelOutputsRequest.FromString(add_batch(answer.SerializeToString(), 7)).model_id == "m"
+
+
+@given(st.binary(max_size=200))
+def test_answer_without_a_size_stays_as_it_is(answer: bytes) -> None:
+    kept, inputs = take_batch(answer)
+    assert inputs or kept == answer
 
 
 @given(st.binary(max_size=200))

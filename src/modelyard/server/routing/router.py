@@ -16,6 +16,7 @@ from modelyard.server.routing.group import ORPHAN_S, Group, no_replica
 from modelyard.server.routing.queues import QueueLimits, check_deadline, out_of_time
 from modelyard.server.routing.replicas import Slots
 from modelyard.server.telemetry.telemetry import Telemetry
+from modelyard.server.telemetry.tracing import current_trace
 
 
 class Router:
@@ -145,9 +146,8 @@ class Router:
             check_deadline(deadline)
         slots = group.take(caller, began)
         if slots is None:
-            came, slots = began, await group.wait(caller, len(payload), deadline)
+            slots = await self._wait(group, caller, len(payload), deadline)
             began = time.monotonic()
-            group.meter.wait_s.observe(began - came)
         else:
             group.meter.straight += 1
         try:
@@ -156,7 +156,10 @@ class Router:
                 return await (slots.link.call(payload, is_express=True) if is_express else slots.link.call(payload))
             return await _call_until(deadline, slots.link, payload, is_express=is_express)
         finally:
-            group.give_back(slots, caller, time.monotonic() - began)
+            ended = time.monotonic()
+            group.give_back(slots, caller, ended - began)
+            if self._telemetry.tracing is not None:
+                _note_work(version_id, began, ended)
 
     def open(
         self, version_id: str, method: str, payload: bytes | None, *, caller: str = "", deadline: float | None
@@ -181,9 +184,8 @@ class Router:
         began = time.monotonic()
         slots = group.take(caller, began)
         if slots is None:
-            came, slots = began, await group.wait(caller, len(payload), deadline)
+            slots = await self._wait(group, caller, len(payload), deadline)
             began = time.monotonic()
-            group.meter.wait_s.observe(began - came)
         else:
             group.meter.straight += 1
         try:
@@ -193,13 +195,16 @@ class Router:
             with _until(deadline, exchange):
                 yield exchange
         finally:
-            group.give_back(slots, caller, time.monotonic() - began)
+            ended = time.monotonic()
+            group.give_back(slots, caller, ended - began)
+            if self._telemetry.tracing is not None:
+                _note_work(version_id, began, ended)
 
     @asynccontextmanager
     async def _open_stream(self, version_id: str, caller: str, deadline: float | None) -> AsyncIterator[Exchange]:
         group = self._get(version_id)
         check_deadline(deadline)
-        slots = group.open_stream(caller)
+        slots, began = group.open_stream(caller), time.monotonic()
         try:
             left_s = None if deadline is None else deadline - time.monotonic()
             exchange = slots.link.open("stream", None, time_left_s=left_s)
@@ -207,6 +212,19 @@ class Router:
                 yield exchange
         finally:
             group.close_stream(slots, caller)
+            if self._telemetry.tracing is not None:
+                _note_work(version_id, began, time.monotonic())
+
+    async def _wait(self, group: Group, caller: str, payload_bytes: int, deadline: float | None) -> Slots:
+        came = time.monotonic()
+        try:
+            slots = await group.wait(caller, payload_bytes, deadline)
+            group.meter.wait_s.observe(time.monotonic() - came)
+            return slots
+        finally:
+            trace = current_trace() if self._telemetry.tracing is not None else None
+            if trace is not None:
+                trace.note_wait(came, time.monotonic())
 
     def _get(self, version_id: str) -> Group:
         group = self._groups.get(version_id)
@@ -230,6 +248,12 @@ class Router:
         group = self._groups.get(version_id)
         if group is not None and group.is_forgettable:
             del self._groups[version_id]
+
+
+def _note_work(version_id: str, began: float, ended: float) -> None:
+    trace = current_trace()
+    if trace is not None:
+        trace.note_work(version_id, began, ended)
 
 
 async def _call_until(deadline: float, link: Link, payload: bytes, *, is_express: bool) -> bytes:

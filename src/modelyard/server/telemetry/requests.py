@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 
 from modelyard.server.telemetry.series import LONG_SECONDS, MAX_SERIES, OTHER, Counters, Family, Histogram, Histograms
+from modelyard.server.telemetry.tracing import Trace
 from modelyard.wire.stats import SECONDS
 
 UPLOAD = "PostModelVersionsUpload"
@@ -116,17 +117,21 @@ class Requests:
 class Stopwatch:
     """One request at the choke point, from when it came."""
 
-    __slots__ = ("_answered", "_began", "_method", "_requests")
+    __slots__ = ("_answered", "_began", "_method", "_requests", "trace")
 
     def __init__(self, requests: Requests, method: str) -> None:
         self._requests = requests
         self._method = method
         self._answered: Answered | None = None
+        self.trace: Trace | None = None
+        """Where the request is traced."""
         self._began = time.perf_counter()
 
     def assign(self, model: ModelName) -> None:
         """It is a request of this model, which exists: what callers make up is not counted by name."""
         self._answered = self._requests.of_model(self._method, model)
+        if self.trace is not None:
+            self.trace.model = "/".join(model)
 
     def stop(self, code: int) -> None:
         """It is over, with this V2 code, or `GONE` where its caller did not wait for the answer."""
@@ -134,6 +139,8 @@ class Stopwatch:
         (self._answered or self._requests.of_method(self._method)).count(code, took_s)
         if self._method == UPLOAD:
             self._requests.count_upload(code, took_s)
+        if self.trace is not None:
+            self.trace.end(None if code == GONE else code)
 
 
 def _name_code(code: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 from modelyard.server.telemetry.requests import Requests
 from modelyard.server.telemetry.series import LONG_SECONDS, Family, Histogram, Histograms
+from modelyard.server.telemetry.tracing import Tracing
 from modelyard.wire.stats import BOUNDS, MADE, SECONDS, Stats
 
 MAX_VERSIONS = 1000
@@ -45,9 +46,10 @@ class VersionMeter:
 
 
 class Telemetry:
-    """All counters of a server."""
+    """All counters of a server, and who traces requests, where somebody does."""
 
-    def __init__(self) -> None:
+    def __init__(self, tracing: Tracing | None = None) -> None:
+        self.tracing = tracing
         self.requests = Requests()
         self.build_s = Histograms("modelyard_build_seconds", "Builds, by how they ended.", ("outcome",), LONG_SECONDS)
         self._meters: dict[str, VersionMeter] = {}

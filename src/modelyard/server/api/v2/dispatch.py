@@ -43,7 +43,8 @@ class V2:
         if unknown:
             raise InternalError(f"handlers for methods that the descriptor does not have: {sorted(unknown)}")
         self._access = access
-        self._requests = (telemetry or Telemetry()).requests
+        telemetry = telemetry or Telemetry()
+        self._requests, self._tracing = telemetry.requests, telemetry.tracing
         self._handlers = dict(handlers)
 
     @property
@@ -81,6 +82,8 @@ class V2:
         """Answer a method where the client sends one message and gets one."""
         method = self.find(name)
         watch, code, caller = Stopwatch(self._requests, name), GONE, None
+        if self._tracing is not None:
+            watch.trace = self._tracing.begin(name, envelope.request_id, envelope.headers)
         try:
             caller = await self._authenticate(method, envelope)
             call = self._authorize(method, caller, incoming, envelope, watch)
@@ -103,6 +106,8 @@ class V2:
         """Answer a method where either side streams. After an error: its status as the last message, then the end."""
         method = self.find(name)
         watch, code, caller, reply = Stopwatch(self._requests, name), GONE, None, None
+        if self._tracing is not None:
+            watch.trace = self._tracing.begin(name, envelope.request_id, envelope.headers)
         try:
             caller = await self._authenticate(method, envelope)
             async with aclosing(self._open(method, caller, incomings, envelope, watch)) as replies:
@@ -154,6 +159,8 @@ class V2:
         if caller is not None:
             key = self._access.authorize(caller, method, user_id, app_id)
             user_id, app_id = key.user_id, key.app_id
+            if watch.trace is not None:
+                watch.trace.caller = "app" if caller.app_ids else "user"
         return _make_call(method, caller, envelope, user_id, app_id, first.raw, watch)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
@@ -11,11 +10,9 @@ from modelyard.server.api.v2.call import Call, Handler, Incoming
 from modelyard.server.api.v2.requests import require_same
 from modelyard.server.services.predict import Predict
 from modelyard.server.services.targets import Address
+from modelyard.server.telemetry.tracing import read_caller
 from modelyard.wire.messages import PostModelOutputsRequest
-from modelyard.wire.notes import encode_note
-
-TRACE_HEADER = b"traceparent"
-TRACE_GRAMMAR = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+from modelyard.wire.notes import encode_note, take_batch
 
 
 class OutputsV2:
@@ -48,6 +45,9 @@ class OutputsV2:
             _assign(call, address, error)
             raise
         _assign(call, address)
+        trace = call.watch and call.watch.trace
+        if trace:
+            reply, trace.batch_inputs = take_batch(reply)
         return reply
 
     async def generate(self, call: Call, request: PostModelOutputsRequest) -> AsyncGenerator[bytes, None]:
@@ -99,10 +99,13 @@ def _assign(call: Call, address: Address, error: BaseException | None = None) ->
 
 
 def _make_note(call: Call) -> bytes:
-    """What the worker is told beside the request: its id, and the trace that the caller is in."""
-    for name, value in call.headers:
-        if name == TRACE_HEADER and TRACE_GRAMMAR.fullmatch(value):
-            return encode_note(call.request_id, value.decode("ascii"))
+    """What the worker is told beside the request: its id, and the trace that it is in, ours or the caller's."""
+    trace = call.watch and call.watch.trace
+    if trace:
+        return encode_note(call.request_id, trace.traceparent, trace.tracestate, asks_batch=True)
+    caller = read_caller(call.headers)
+    if caller is not None:
+        return encode_note(call.request_id, caller.traceparent, caller.tracestate)
     return encode_note(call.request_id)
 
 
