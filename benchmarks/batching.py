@@ -7,9 +7,6 @@ the settings. Writes results/batching.json and .md.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import statistics
 import sys
 import tempfile
@@ -21,8 +18,8 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
 import load  # noqa: E402
-from machine import describe_machine  # noqa: E402
 from throughput import METHOD, PACKAGES, TEXT, measure  # noqa: E402
+from turns import Cores, Row, make_parser, pick, take_turns, write_report  # noqa: E402
 
 from support.server import V2, RunningServer, running_server  # noqa: E402
 from support.uploads import deploy  # noqa: E402
@@ -88,7 +85,7 @@ def take_medians(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for name in SETTINGS:
         for clients in CLIENTS:
-            found = [one for one in measured if (one["clients"], one["batching"]) == (clients, name)]
+            found = pick(measured, name, clients)
             names = ("requests_per_s", "p50_ms", "p99_ms", "load_core_used")
             row = {key: statistics.median(one[key] for one in found) for key in names}
             best = ideal(clients, name)
@@ -113,32 +110,25 @@ def render(report: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2, help="length of one measurement")
-    parser.add_argument("--out", type=Path, default=HERE / "results")
-    options = parser.parse_args()
-    server_core, load_core = sorted(os.sched_getaffinity(0))[:2]
-    os.sched_setaffinity(0, {server_core})  # inherited by what is started now
-    measured = []
+    options = make_parser(__doc__, rounds=5, seconds=2).parse_args()
+    cores = Cores()
+    cores.start_servers()
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(running_server(root / "data"))
-        os.sched_setaffinity(0, {load_core})
+        cores.start_load()
         targets = deploy_all(server, root)
-        for number in range(options.rounds):
-            for clients in CLIENTS:
-                for name in list(targets) if number % 2 == 0 else reversed(targets):
-                    values = measure(targets[name], clients, options.seconds)
-                    measured.append({"round": number, "clients": clients, "batching": name, **values})
-                    told = f"{values['requests_per_s'] / ideal(clients, name):4.0%} of the ideal"
-                    print(f"round {number + 1}  {clients:3} clients  {name:14} {told}", flush=True)
-    report = {"machine": describe_machine(PACKAGES), "rounds": options.rounds, "seconds": options.seconds}
-    report |= {"medians": take_medians(measured), "measured": measured}
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "batching.json").write_text(json.dumps(report, indent=1) + "\n")
-    (options.out / "batching.md").write_text(render(report))
-    print(render(report))
+
+        def measure_one(name: str, clients: int) -> Row:
+            return measure(targets[name], clients, options.seconds)
+
+        measured = take_turns(list(targets), CLIENTS, range(options.rounds), measure_one, tell)
+    write_report(options, "batching", PACKAGES, take_medians(measured), measured, render)
+
+
+def tell(name: str, clients: int, values: Row) -> str:
+    """One measurement, for the terminal."""
+    return f"{values['requests_per_s'] / ideal(clients, name):4.0%} of the ideal"
 
 
 if __name__ == "__main__":

@@ -1,22 +1,23 @@
-"""What measuring costs: the server as it is beside the same one without counters, histograms and request ids in the
-worker. The first is read at `GET /metrics` once a second meanwhile.
+"""What watching costs: the server as it is, the same one without counters, histograms and request ids in the worker,
+and the same one that sends spans of one request in a hundred, or of all, to a collector. All but the second are read
+at `GET /metrics` once a second meanwhile.
 
-Each server has its own data directory and worker, all on one core, the load on another; rounds alternate. Writes
-results/observability.json and .md.
+Each server has its own data directory and worker, all on one core, the load and the collector on another; turns
+alternate. Servers are started anew several times: two processes of one program differ by some percent for as long as
+they live. Writes results/observability.json and .md.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +25,42 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
 import load  # noqa: E402
-from machine import describe_machine  # noqa: E402
-from throughput import PACKAGES, make_target, measure  # noqa: E402
+from beside.process import sum_cpu_s  # noqa: E402
+from throughput import PACKAGES, WARM_UP_S, make_target  # noqa: E402
+from turns import Cores, Row, make_parser, pick, take_turns, write_report  # noqa: E402
 
 from support.server import V2, RunningServer, running_server  # noqa: E402
 from support.uploads import deploy  # noqa: E402
 
 CLIENTS = (1, 16, 64)
 SCRAPE_S = 1.0
+COMPARED = {"metrics": "none", "traces of 1 %": "metrics", "traces of all": "metrics"}
+"""What costs, beside what it is compared with."""
+NAMES = ("none", *COMPARED)
 INTRODUCTION = """\
-# What measuring costs
+# What watching costs
 
-Made by `script/bench observability`: medians of {rounds} rounds of {seconds:g} s for each measurement, alternating
-between the server as it is (metrics, read once a second; request ids down to the worker) and the same program with
-these functions empty (`benchmarks/unobserved.py`). Unary predicts of 90 bytes over gRPC; all that serves shares a core.
-`cost` is the median over the rounds of 1 - measured / unmeasured of the same round.
+Made by `script/bench observability`: {starts} starts of each server, {rounds} rounds of {seconds:g} s for each
+measurement after each, in turns. `metrics` is the server as it is (metrics, read once a second; request ids down to
+the worker), `none` the same program with these functions empty, in the gateway and in the worker (`benchmarks/unobserved.py`).
+`traces` are `metrics` with `--otlp` to a collector that takes everything, and of 1 % with
+`OTEL_TRACES_SAMPLER=parentbased_traceidratio`. Unary predicts of 90 bytes over gRPC; all that serves shares a core.
 
-| clients | measured requests/s | p50 ms | unmeasured requests/s | p50 ms | cost |
-|---:|---:|---:|---:|---:|---:|"""
+`CPU` is the time of the processor (user and system, `/proc/PID/stat`) of gateway and worker together, divided by the
+requests of the measurement: what others do on the machine moves it less than it moves requests per second. The costs
+are medians, over the pairs of neighbours in one round, of 1 - without / with for CPU, and of 1 - with / without for
+requests/s.
+
+| clients | | CPU us/request | requests/s | p50 ms | beside | cost in CPU | half of the pairs | cost in requests/s |
+|---:|---|---:|---:|---:|---|---:|---:|---:|"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A running server and how it is asked."""
+
+    server: RunningServer
+    target: load.Target
 
 
 @contextmanager
@@ -63,80 +82,131 @@ def scraping(server: RunningServer) -> Iterator[None]:
         thread.join()
 
 
-def measure_one(name: str, servers: dict[str, RunningServer], target: load.Target, clients: int, seconds: float) -> Any:
-    """One measurement; the measured server is scraped during it."""
-    with scraping(servers[name]) if name == "measured" else ExitStack():
-        return measure(target, clients, seconds)
+@contextmanager
+def running_sink() -> Iterator[str]:
+    """The collector's address."""
+    process = subprocess.Popen([sys.executable, HERE / "sink.py"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
-def take_medians(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each number of clients."""
+def start_server(name: str, data_dir: Path, collector: str, stack: ExitStack) -> RunningServer:
+    """The server of this name."""
+    match name:
+        case "none":
+            started = running_server(data_dir, module="unobserved", env={"PYTHONPATH": str(HERE)})
+        case "metrics":
+            started = running_server(data_dir)
+        case "traces of 1 %":
+            sampler = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
+            started = running_server(data_dir, "--otlp", collector, env=sampler)
+        case _:
+            started = running_server(data_dir, "--otlp", collector)
+    return stack.enter_context(started)
+
+
+def measure(subject: Subject, clients: int, seconds: float) -> Row:
+    """One measurement, after a short warm-up."""
+    import uvloop
+
+    async def run() -> tuple[load.Tally, float]:
+        await load.measure(subject.target, clients=clients, seconds=WARM_UP_S)
+        before = sum_cpu_s([subject.server.process.pid])
+        tally = await load.measure(subject.target, clients=clients, seconds=seconds)
+        return tally, sum_cpu_s([subject.server.process.pid]) - before
+
+    tally, cpu_s = uvloop.run(run())
+    latencies_s = sorted(tally.latencies_s)
+    return {
+        "requests_per_s": len(latencies_s) / tally.seconds,
+        "cpu_us": 1e6 * cpu_s / len(latencies_s),
+        "p50_ms": 1000 * latencies_s[len(latencies_s) // 2],
+        "load_core_used": tally.cpu_seconds / tally.seconds,
+    }
+
+
+def measure_start(number: int, cores: Cores, collector: str, rounds: int, seconds: float) -> list[Row]:
+    """Start every server, and measure each so many rounds."""
+    with ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        cores.start_servers()
+        names = NAMES if number % 2 == 0 else NAMES[::-1]
+        servers = {name: start_server(name, root / f"{place}", collector, stack) for place, name in enumerate(names)}
+        cores.start_load()
+        subjects = {}
+        for name, server in servers.items():
+            with V2(server) as v2:
+                deploy(v2, HERE / "echo", "bench-echo")
+                port = int(server.address.partition(":")[2])
+                subjects[name] = Subject(server=server, target=make_target(port, server, v2))
+
+        def measure_one(name: str, clients: int) -> Row:
+            if name == "none":
+                return measure(subjects[name], clients, seconds)
+            with scraping(subjects[name].server):
+                return measure(subjects[name], clients, seconds)
+
+        return take_turns(NAMES, CLIENTS, range(number * rounds, (number + 1) * rounds), measure_one, tell)
+
+
+def tell(_name: str, _clients: int, values: Row) -> str:
+    """One measurement, for the terminal."""
+    return f"{values['requests_per_s']:7.0f} requests/s  {values['cpu_us']:6.1f} us"
+
+
+def take_medians(measured: list[Row]) -> list[Row]:
+    """One row for each number of clients and server."""
     rows = []
     for clients in CLIENTS:
-        row: dict[str, Any] = {"clients": clients}
-        rates: dict[str, list[float]] = {}
-        for name in ("measured", "unmeasured"):
-            found = [one for one in measured if (one["clients"], one["server"]) == (clients, name)]
-            rates[name] = [one["requests_per_s"] for one in found]
-            row[name] = {key: statistics.median(one[key] for one in found) for key in ("requests_per_s", "p50_ms")}
-        pairs = zip(rates["measured"], rates["unmeasured"], strict=True)
-        row["cost"] = statistics.median(1 - ours / bare for ours, bare in pairs)
-        rows.append(row)
+        for name in NAMES:
+            found = pick(measured, name, clients)
+            row: dict[str, Any] = {"clients": clients, "name": name}
+            row |= {key: statistics.median(one[key] for one in found) for key in ("cpu_us", "requests_per_s", "p50_ms")}
+            if name in COMPARED:
+                pairs = list(zip(found, pick(measured, COMPARED[name], clients), strict=True))
+                costs = [1 - bare["cpu_us"] / ours["cpu_us"] for ours, bare in pairs]
+                row["cost_cpu"] = statistics.median(costs)
+                row["cost_cpu_quartiles"] = statistics.quantiles(costs, n=4)[::2] if len(costs) > 1 else costs * 2
+                row["cost_rate"] = statistics.median(
+                    1 - ours["requests_per_s"] / bare["requests_per_s"] for ours, bare in pairs
+                )
+            rows.append(row)
     return rows
 
 
-def render(report: dict[str, Any]) -> str:
+def render(report: Row) -> str:
     """The report as Markdown."""
-    lines = [INTRODUCTION.format(rounds=report["rounds"], seconds=report["seconds"])]
+    lines = [INTRODUCTION.format(**{key: report[key] for key in ("starts", "rounds", "seconds")})]
     for row in report["medians"]:
-        ours, bare = row["measured"], row["unmeasured"]
-        lines.append(
-            f"| {row['clients']} | {ours['requests_per_s']:.0f} | {ours['p50_ms']:.2f} | "
-            f"{bare['requests_per_s']:.0f} | {bare['p50_ms']:.2f} | {row['cost']:.1%} |"
-        )
+        cells = [str(row["clients"]), row["name"], f"{row['cpu_us']:.1f}", f"{row['requests_per_s']:.0f}"]
+        cells.append(f"{row['p50_ms']:.2f}")
+        if row["name"] in COMPARED:
+            low, high = row["cost_cpu_quartiles"]
+            cells += [COMPARED[row["name"]], f"{row['cost_cpu']:.1%}", f"{low:.1%} to {high:.1%}"]
+            cells.append(f"{row['cost_rate']:.1%}")
+        else:
+            cells += [""] * 4
+        lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *(f"- {name}: {value}" for name, value in report["machine"].items())]
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=float, default=3, help="length of one measurement")
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser = make_parser(__doc__, rounds=3, seconds=1)
+    parser.add_argument("--starts", type=int, default=3, help="how often the servers are started")
     options = parser.parse_args()
-    server_core, load_core = sorted(os.sched_getaffinity(0))[:2]
-    os.sched_setaffinity(0, {server_core})  # inherited by what is started now
-    measured = []
-    with ExitStack() as stack:
-        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        servers = {
-            "measured": stack.enter_context(running_server(root / "a")),
-            "unmeasured": stack.enter_context(
-                running_server(root / "b", module="unobserved", env={"PYTHONPATH": str(HERE)})
-            ),
-        }
-        os.sched_setaffinity(0, {load_core})
-        targets = {}
-        for name, server in servers.items():
-            with V2(server) as v2:
-                deploy(v2, HERE / "echo", "bench-echo")
-                targets[name] = make_target(int(server.address.partition(":")[2]), server, v2)
-        for number in range(options.rounds):
-            for clients in CLIENTS:
-                for name in list(targets) if number % 2 == 0 else reversed(targets):
-                    values = measure_one(name, servers, targets[name], clients, options.seconds)
-                    measured.append({"round": number, "clients": clients, "server": name, **values})
-                    print(
-                        f"round {number + 1}  {clients:3} clients  {name:10}  {values['requests_per_s']:7.0f}",
-                        flush=True,
-                    )
-    report = {"machine": describe_machine(PACKAGES), "rounds": options.rounds, "seconds": options.seconds}
-    report |= {"medians": take_medians(measured), "measured": measured}
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "observability.json").write_text(json.dumps(report, indent=1) + "\n")
-    (options.out / "observability.md").write_text(render(report))
-    print(render(report))
+    cores, measured = Cores(), []
+    cores.start_load()
+    with running_sink() as collector:
+        for number in range(options.starts):
+            measured += measure_start(number, cores, collector, options.rounds, options.seconds)
+    packages = (*PACKAGES, "opentelemetry-sdk")
+    write_report(options, "observability", packages, take_medians(measured), measured, render)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ class Nothing:
     """In place of a stopwatch."""
 
     __slots__ = ()
+    trace = None
 
     def __init__(self, *_told: object) -> None:
         """Nothing is looked at."""

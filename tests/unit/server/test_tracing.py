@@ -5,12 +5,16 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from modelyard.errors import InvalidRequest, ModelBusy
 from modelyard.server.routing.queues import QueueLimits
 from modelyard.server.routing.router import Router
-from modelyard.server.telemetry.otlp import Otlp, make_spans
+from modelyard.server.telemetry.otlp import Otlp, make_sampler, make_spans
 from modelyard.server.telemetry.telemetry import Telemetry
 from modelyard.server.telemetry.tracing import Caller, Trace, Tracing, Verdict, current_trace, read_caller
 from support.links import FakeLink, settle
@@ -119,6 +123,37 @@ def test_caller_who_left_is_no_error() -> None:
     span = make_spans(recorded.traces[0], Resource({}))[-1]
     assert span.status.is_ok or span.status.is_unset
     assert dict(span.attributes or {})["modelyard.caller_left"] is True
+
+
+SAMPLERS = ["always_on", "always_off", "traceidratio"]
+SAMPLERS += [f"parentbased_{one}" for one in SAMPLERS]
+
+
+@given(
+    st.sampled_from(SAMPLERS),
+    st.sampled_from(["0", "0.01", "0.3", "1", "1.0"]),
+    st.integers(1, 2**128 - 1),
+    st.booleans(),
+)
+def test_samplers_decide_as_the_sdks_do(name: str, share: str, trace_id: int, is_sampled: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_TRACES_SAMPLER", name)
+        patch.setenv("OTEL_TRACES_SAMPLER_ARG", share)
+        theirs = TracerProvider(shutdown_on_exit=False).sampler
+    ours = make_sampler({"OTEL_TRACES_SAMPLER": name, "OTEL_TRACES_SAMPLER_ARG": share})
+    assert ours is not None
+    flags = "01" if is_sampled else "00"
+    for caller in (None, Caller(f"00-{trace_id:032x}-00f067aa0ba902b7-{flags}", "a=1")):
+        parent = SpanContext(trace_id, 7, is_remote=True, trace_flags=TraceFlags(int(is_sampled)))
+        context = set_span_in_context(NonRecordingSpan(parent), Context()) if caller else Context()
+        found = theirs.should_sample(context, trace_id, "PostModelOutputs")
+        verdict = ours(caller, trace_id, "PostModelOutputs")
+        assert verdict.is_sampled == (found.decision is Decision.RECORD_AND_SAMPLE)
+
+
+@pytest.mark.parametrize(("name", "share"), [("theirs", ""), ("traceidratio", "half"), ("traceidratio", "2")])
+def test_samplers_of_others_are_left_to_the_sdk(name: str, share: str) -> None:
+    assert make_sampler({"OTEL_TRACES_SAMPLER": name, "OTEL_TRACES_SAMPLER_ARG": share}) is None
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:4318", "ftp://127.0.0.1", "http://"])

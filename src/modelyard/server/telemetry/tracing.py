@@ -41,6 +41,8 @@ class Caller(NamedTuple):
 
 def read_caller(headers: Headers) -> Caller | None:
     """The caller's trace; None where there is none, or none that can be read."""
+    if TRACEPARENT not in dict(headers):  # nearly all requests
+        return None
     parent = state = b""
     for name, value in headers:
         if name == TRACEPARENT:
@@ -60,6 +62,11 @@ class Verdict:
     is_sampled: bool
     tracestate: str = ""
     """As the sampler wants it passed on."""
+
+
+NOT_SAMPLED = Verdict(is_sampled=False)
+Sample = Callable[[Caller | None, int, str], Verdict]
+"""Is a request with this caller's trace, or the beginning of one with this id, recorded?"""
 
 
 class Trace:
@@ -139,7 +146,7 @@ class Tracing:
     def __init__(
         self,
         *,
-        sample: Callable[[Caller | None, int, str], Verdict],
+        sample: Sample,
         make_trace_id: Callable[[], int],
         make_span_id: Callable[[], int],
         finish: Callable[[Trace], None],
