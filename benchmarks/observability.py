@@ -42,7 +42,7 @@ INTRODUCTION = """\
 
 Made by `script/bench observability`: {starts} starts of each server, {rounds} rounds of {seconds:g} s for each
 measurement after each, in turns. `metrics` is the server as it is (metrics, read once a second; request ids down to
-the worker), `none` the same program with these functions empty, in the gateway and in the worker (`benchmarks/unobserved.py`).
+the worker), `none` the same program with these functions empty, in gateway and worker (`benchmarks/unobserved.py`).
 `traces` are `metrics` with `--otlp` to a collector that takes everything, and of 1 % with
 `OTEL_TRACES_SAMPLER=parentbased_traceidratio`. Unary predicts of 90 bytes over gRPC; all that serves shares a core.
 

@@ -29,9 +29,9 @@ from modelyard.server.backends.processes import ProcessBackend
 from modelyard.server.carriers.h2corn import H2CornCarrier
 from modelyard.server.control.folder_host import FolderEvents, FolderHost, FolderMeans, Prepare, Prepared
 from modelyard.server.desk import Desk, make_metrics, make_run_dir, open_desk, own_data_dir, utc_now, write_server_file
-from modelyard.server.records import Deployment, LogType, ModelKey, Version, VersionState
+from modelyard.server.records import Deployment, LogType, ModelKey, VersionState
 from modelyard.server.services.models import ModelFields
-from modelyard.server.services.versions import pack_spec
+from modelyard.server.services.versions import make_version, pack_spec
 from modelyard.server.settings import FetchSettings, Settings
 from modelyard.server.store.memory import MemoryStore
 
@@ -188,25 +188,8 @@ class _Place:
         """One model with one version, which is being loaded."""
         settings, store = self._settings, self._desk.store
         await self._desk.models.create(settings.key, ModelFields(model_type_id=settings.model_type_id))
-        at = utc_now()
-        await store.versions.add(
-            Version(
-                version_id=self._version_id,
-                key=settings.key,
-                number=0,
-                state=VersionState.BUILT,
-                state_message="it is still loading",
-                state_details="",
-                spec=b"",
-                code_digest="",
-                weights_digest="",
-                environment_digest="",
-                manifest_digest="",
-                size_bytes=0,
-                created_at=at,
-                modified_at=at,
-            )
-        )
+        version = make_version(settings.key, b"", utc_now(), self._version_id)
+        await store.versions.add(replace(version, state=VersionState.BUILT, state_message="it is still loading"))
 
     async def make_host(
         self, stack: AsyncExitStack, prepare: Prepare, events: ServingEvents, *, is_watching: bool

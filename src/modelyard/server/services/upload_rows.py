@@ -17,7 +17,7 @@ from modelyard.server.records import Build, BuildState, LogType, ModelKey, Versi
 from modelyard.server.sealing import Sealer
 from modelyard.server.services.intake import TakenIn, complete_spec
 from modelyard.server.services.upload_file import explain_fault
-from modelyard.server.services.versions import make_version_id, pack_spec
+from modelyard.server.services.versions import make_version, pack_spec
 from modelyard.server.store.base import Store
 from modelyard.wire.messages import ModelVersion
 
@@ -47,23 +47,8 @@ class UploadRows:
 
     def make(self, key: ModelKey, spec: ModelVersion, version_id: str = "") -> Version:
         """A version that is being uploaded; the caller adds it to the store."""
-        at = self._now()
-        return Version(
-            version_id=version_id or make_version_id(),
-            key=key,
-            number=0,
-            state=VersionState.UPLOADING,
-            state_message="the files are arriving",
-            state_details="",
-            spec=pack_spec(spec),
-            code_digest="",
-            weights_digest="",
-            environment_digest="",
-            manifest_digest="",
-            size_bytes=0,
-            created_at=at,
-            modified_at=at,
-        )
+        version = make_version(key, pack_spec(spec), self._now(), version_id)
+        return replace(version, state=VersionState.UPLOADING, state_message="the files are arriving")
 
     def say(self, version: Version, line: str) -> None:
         """A line of the version's build log."""

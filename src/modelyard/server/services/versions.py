@@ -86,25 +86,7 @@ class Versions:
 
         Raises ModelNotFound, or InvalidRequest where `spec` is too large.
         """
-        at = self._now()
-        return await self._store.versions.add(
-            Version(
-                version_id=make_version_id(),
-                key=key,
-                number=0,
-                state=VersionState.EMPTY,
-                state_message="",
-                state_details="",
-                spec=pack_spec(spec),
-                code_digest="",
-                weights_digest="",
-                environment_digest="",
-                manifest_digest="",
-                size_bytes=0,
-                created_at=at,
-                modified_at=at,
-            )
-        )
+        return await self._store.versions.add(make_version(key, pack_spec(spec), self._now()))
 
     async def patch(self, key: ModelKey, version_id: str, given: ModelVersion, action: PatchAction) -> Version:
         """Change what `given` says of the fields in `PATCHABLE`. Raises VersionNotFound."""
@@ -174,6 +156,26 @@ def read_number(text: str) -> int:
 def make_version_id() -> str:
     """A new id, as the public API makes them: 32 hexadecimal digits."""
     return uuid.uuid4().hex
+
+
+def make_version(key: ModelKey, spec: bytes, at: datetime, version_id: str = "") -> Version:
+    """A row of which nothing is there yet but what was said about it."""
+    return Version(
+        version_id=version_id or make_version_id(),
+        key=key,
+        number=0,
+        state=VersionState.EMPTY,
+        state_message="",
+        state_details="",
+        spec=spec,
+        code_digest="",
+        weights_digest="",
+        environment_digest="",
+        manifest_digest="",
+        size_bytes=0,
+        created_at=at,
+        modified_at=at,
+    )
 
 
 def pack_spec(spec: ModelVersion) -> bytes:
