@@ -1,7 +1,8 @@
 """Seconds from the upload command to the new version serving, by what has changed and what lies beside it.
 
 A server of its own on this machine, `modelyard upload` as a user types it, and beside it a whole archive of the same
-folder as published clients send one. The split is read from the server's log. Writes results/redeploy.json and .md.
+folder as published clients send one, and `docker build` and `docker run` of it, where a Docker engine answers. The
+split is read from the server's log. Writes results/redeploy.json and .md.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from machine import describe_machine
+from redeploy_docker import BASE, DockerYard, Step, find_docker
 
 HERE = Path(__file__).parent
 PACKAGES = ("uv", "clarifai-grpc", "h2corn")
@@ -45,6 +47,14 @@ end, when the new version serves. The folder is `string-cat`, with random bytes 
 
 | what | total | send | build | start | load | seen | by hand | total / by hand |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|"""
+DOCKER_INTRODUCTION = """
+Beside it `docker build` and `docker run` of the same folder, in turns with the rows above: from the edit to the first
+answer of the new container. The image below has Python, the packages and a warm cache of uv; weights, requirements and
+code are layers of their own, the code last; the container runs the class behind Python's own HTTP server.
+
+| what | modelyard | docker | of it build | of it run, until it answers | modelyard / docker |
+|---|---:|---:|---:|---:|---:|"""
+SMALL_FILES = 5000
 STAMP = re.compile(r"^(\S+ \S+?),(\d{3}) ")
 
 
@@ -56,6 +66,8 @@ class Row:
     totals: list[float] = field(default_factory=list)
     splits: list[dict[str, float]] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
+    docker: list[Step] = field(default_factory=list)
+    """The same done by Docker."""
 
 
 class Server:
@@ -160,7 +172,12 @@ def main() -> None:
     parser.add_argument("--gib", type=int, nargs="*", default=[1, 5], help="sizes of checkpoints")
     parser.add_argument("--archive-gib", type=int, default=1, help="the largest checkpoint to send as an archive")
     parser.add_argument("--place", type=Path, help="a folder on the disk to measure")
+    parser.add_argument("--docker-base", default=BASE, help="an image with Python and pip")
+    parser.add_argument("--dry", action="store_true", help="keep no results")
     options = parser.parse_args()
+    options.no_docker = find_docker()
+    if options.no_docker:
+        print(f"docker build is not compared with: {options.no_docker}", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=options.place) as name, running(Path(name)) as server:
         rows = measure(server, options)
     write(rows, options)
@@ -169,23 +186,46 @@ def main() -> None:
 def measure(server: Server, options: argparse.Namespace) -> list[Row]:
     rows = [once("first upload; packages in uv's cache", server.upload)]
     hand = [server.by_hand() for _ in range(options.rounds)]
-    rows += alternate(server, "an edited line", options.rounds)
-    (server.folder / "requirements.txt").write_text("numpy\n")
-    rows.append(once("new requirements (numpy)", server.upload))
-    rows.append(once("old requirements again", lambda: restore(server)))
-    for gib in options.gib:
-        write_random(server.folder / "1" / "checkpoints" / "weights.bin", gib * 1024)
-        rows.append(with_memory(server, f"first upload with {gib} GiB"))
-        rounds = options.rounds if gib <= options.archive_gib else 0
-        rows += alternate(server, f"an edited line beside {gib} GiB", options.rounds, archive_rounds=min(rounds, 1))
+    with docker_yard(server, options) as docker:
+        rows += alternate(server, "an edited line", options.rounds, docker=docker)
+        (server.folder / "requirements.txt").write_text("numpy\n")
+        rows.append(once("new requirements (numpy)", server.upload, docker))
+        rows.append(once("old requirements again", lambda: restore(server)))
+        for gib in options.gib:
+            is_small = gib <= options.archive_gib
+            write_random(server.folder / "1" / "checkpoints" / "weights.bin", gib * 1024)
+            rows.append(with_memory(server, f"first upload with {gib} GiB"))
+            name, yard = f"an edited line beside {gib} GiB", docker if is_small else None
+            rows += alternate(server, name, options.rounds, archive_rounds=int(is_small), docker=yard)
+    shutil.rmtree(server.folder / "1" / "checkpoints")
+    name = f"first upload of {SMALL_FILES:,} small files"
+    for which, upload in ((name, server.upload), (f"{name}, as a whole archive", server.upload_archive)):
+        write_small(server.folder / "1" / "data")
+        rows.append(once(which, upload))
     for row in rows:
         row.notes["by_hand"] = statistics.median(hand)
     return rows
 
 
-def once(name: str, upload: Callable[[], tuple[float, dict[str, float]]]) -> Row:
+@contextmanager
+def docker_yard(server: Server, options: argparse.Namespace) -> Iterator[DockerYard | None]:
+    """Docker, with all that stays in place and a first container up; None where there is none."""
+    if options.no_docker:
+        yield None
+        return
+    (runtime,) = (server.place / "data" / "runtime").iterdir()
+    place = server.place / "docker"
+    yard = DockerYard(place, server.folder, runtime, base=options.docker_base, packages=("numpy",))
+    try:
+        yard.redeploy()
+        yield yard
+    finally:
+        yard.remove()
+
+
+def once(name: str, upload: Callable[[], tuple[float, dict[str, float]]], docker: DockerYard | None = None) -> Row:
     total, split = upload()
-    return Row(name=name, totals=[total], splits=[split])
+    return Row(name=name, totals=[total], splits=[split], docker=[docker.redeploy()] if docker else [])
 
 
 def restore(server: Server) -> tuple[float, dict[str, float]]:
@@ -193,8 +233,12 @@ def restore(server: Server) -> tuple[float, dict[str, float]]:
     return server.upload()
 
 
-def alternate(server: Server, name: str, rounds: int, *, archive_rounds: int | None = None) -> list[Row]:
-    """An edit by delta and one by archive, in turns."""
+def alternate(
+    server: Server, name: str, rounds: int, *, archive_rounds: int | None = None, docker: DockerYard | None = None
+) -> list[Row]:
+    """An edit by delta, one by archive and one by Docker, in turns."""
+    if docker:
+        docker.redeploy()  # what lies beside the code becomes a layer
     delta, archive = Row(name=name), Row(name=f"{name}, as a whole archive")
     for number in range(rounds):
         for row, upload in ((delta, server.upload), (archive, server.upload_archive)):
@@ -204,6 +248,9 @@ def alternate(server: Server, name: str, rounds: int, *, archive_rounds: int | N
             total, split = upload()
             row.totals.append(total)
             row.splits.append(split)
+        if docker:
+            server.edit()
+            delta.docker.append(docker.redeploy())
     return [delta, archive] if archive.totals else [delta]
 
 
@@ -225,11 +272,22 @@ def write_random(path: Path, mebibytes: int) -> None:
     time.sleep(2.5)  # so that it is no longer a file that was just written
 
 
+def write_small(folder: Path) -> None:
+    """Many files of a few kilobytes, as a package or a data set beside the code has them; new ones each time."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for number in range(SMALL_FILES):
+        (folder / f"{number}.bin").write_bytes(os.urandom(1000 + number % 5000))
+    time.sleep(2.5)
+
+
 def write(rows: list[Row], options: argparse.Namespace) -> None:
     """The results, for programs and for people."""
     machine = describe_machine(PACKAGES)
     results = HERE / "results"
-    content = {"machine": machine, "rows": [vars(row) for row in rows]}
+    content = {"machine": machine, "rows": [asdict(row) for row in rows]}
+    if options.dry:
+        results = Path(tempfile.mkdtemp(prefix="modelyard-redeploy-"))
     (results / "redeploy.json").write_text(json.dumps(content, indent=1) + "\n")
     lines = [INTRODUCTION.format(rounds=options.rounds)]
     for row in rows:
@@ -237,6 +295,7 @@ def write(rows: list[Row], options: argparse.Namespace) -> None:
         names = ("send", "build", "start", "load", "seen")
         parts = [f"{statistics.median(split[name] for split in row.splits):.2f}" for name in names]
         lines.append(f"| {row.name} | {total:.2f} | {' | '.join(parts)} | {hand:.2f} | {total / hand:.1f} |")
+    lines += describe_docker(rows, options)
     lines.append("")
     for row in rows:
         if "server_grew_mb" in row.notes:
@@ -245,6 +304,18 @@ def write(rows: list[Row], options: argparse.Namespace) -> None:
     lines += [f"- {key}: {value}" for key, value in machine.items()]
     (results / "redeploy.md").write_text("\n".join(lines) + "\n")
     print((results / "redeploy.md").read_text())
+
+
+def describe_docker(rows: list[Row], options: argparse.Namespace) -> list[str]:
+    """The second table; why there is none where there is none."""
+    if options.no_docker:
+        return ["", f"Docker was not compared with: {options.no_docker}."]
+    lines = [DOCKER_INTRODUCTION]
+    for row in (one for one in rows if one.docker):
+        ours, theirs = statistics.median(row.totals), statistics.median(one.total_s for one in row.docker)
+        build, run = (statistics.median(getattr(one, part) for one in row.docker) for part in ("build_s", "run_s"))
+        lines.append(f"| {row.name} | {ours:.2f} | {theirs:.2f} | {build:.2f} | {run:.2f} | {ours / theirs:.2f} |")
+    return lines
 
 
 if __name__ == "__main__":
