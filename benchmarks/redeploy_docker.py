@@ -129,7 +129,7 @@ class DockerYard:
 
 
 def _docker(*arguments: str | Path) -> None:
-    environ = {"DOCKER_BUILDKIT": "0", **os.environ}
+    environ = {"DOCKER_BUILDKIT": "1", **os.environ}
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, env=environ, check=False)
     if done.returncode:
         raise SystemExit(f"docker {arguments[0]} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
