@@ -6,10 +6,13 @@ import threading
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from modelyard.wire.messages import MultiOutputResponse
+from modelyard.wire.messages import MultiOutputResponse, Output
 from modelyard.wire.stats import COUNTS, MADE, SECONDS, Stats
 
-_TOKENS = tuple(name for name in MADE if name != "outputs")
+_FIELDS = Output.DESCRIPTOR.fields_by_name
+_TOKENS = tuple(name for name in MADE if name in _FIELDS)
+_TELLS_TOKENS = "prompt_tokens" in _FIELDS and "completion_tokens" in _FIELDS
+"""Not in older packages: to look for a field that is not there costs as much as all else here."""
 
 
 class Made:
@@ -32,9 +35,9 @@ class Made:
             return
         self.outputs += count
         first = outputs[0]
-        if getattr(first, "prompt_tokens", 0) or getattr(first, "completion_tokens", 0):
+        if _TELLS_TOKENS and (first.prompt_tokens or first.completion_tokens):
             for name in _TOKENS:
-                self.tokens[name] = self.tokens.get(name, 0) + sum(getattr(one, name, 0) for one in outputs)
+                self.tokens[name] = self.tokens.get(name, 0) + sum(getattr(one, name) for one in outputs)
 
 
 class Tally:
@@ -43,33 +46,43 @@ class Tally:
     def __init__(self) -> None:
         self._stats = Stats()
         counts = self._stats.counts
-        self._waits, self._calls, self._inputs = counts["wait_s"], counts["predict_s"], counts["batch_inputs"]
+        self._waits, self._calls, self._sizes = counts["wait_s"], counts["predict_s"], counts["batch_inputs"]
+        self._waited_s = self._predicted_s = 0.0
+        self._inputs = self._outputs = 0
         self._lock = threading.Lock()
 
     def count_call(self, waits_s: Sequence[float], inputs: int, took_s: float, made: Made) -> None:
         """One call of predict: how long its requests had waited, its inputs, how long it took, and what it gave."""
         with self._lock:
-            totals = self._stats.totals
             for wait_s in waits_s:
                 self._waits[bisect_left(SECONDS, wait_s)] += 1
-                totals["wait_s"] += wait_s
+                self._waited_s += wait_s
             self._calls[bisect_left(SECONDS, took_s)] += 1
-            totals["predict_s"] += took_s
-            self._inputs[bisect_left(COUNTS, inputs)] += 1
-            totals["batch_inputs"] += inputs
-            self._add(made)
+            self._predicted_s += took_s
+            self._sizes[bisect_left(COUNTS, inputs)] += 1
+            self._inputs += inputs
+            self._outputs += made.outputs
+            if made.tokens:
+                self._add_tokens(made)
 
     def count_made(self, made: Made) -> None:
         """What the author gave in a stream."""
         with self._lock:
-            self._add(made)
+            self._outputs += made.outputs
+            self._add_tokens(made)
 
     def encode(self) -> bytes:
         """All since the start."""
         with self._lock:
-            return self._stats.encode()
+            stats = self._stats
+            stats.totals |= {
+                "wait_s": self._waited_s,
+                "predict_s": self._predicted_s,
+                "batch_inputs": float(self._inputs),
+            }
+            stats.made["outputs"] = self._outputs
+            return stats.encode()
 
-    def _add(self, made: Made) -> None:
-        self._stats.made["outputs"] += made.outputs
+    def _add_tokens(self, made: Made) -> None:
         for name, count in made.tokens.items():
             self._stats.made[name] += count
