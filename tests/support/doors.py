@@ -246,7 +246,7 @@ def split_frames(body: bytes) -> list[bytes]:
     return messages
 
 
-async def eventually(condition: Any, timeout_s: float = 5) -> None:
+async def eventually(condition: Any, timeout_s: float = 60) -> None:
     """Wait until the condition holds."""
     end = time.monotonic() + timeout_s
     while not condition():

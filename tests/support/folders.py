@@ -24,6 +24,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from clarifai.runners.models.model_runner import ModelRunner
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
@@ -56,6 +57,9 @@ class Echo(ModelRunner):
                 raise ValueError("I was told to")
             if text.startswith("sleep "):
                 time.sleep(float(text.split()[1]))
+            if text.startswith("gate "):
+                while not Path("open-" + text.split()[1]).exists():
+                    time.sleep(0.005)
             if text == "version":
                 text = request.model.model_version.id
             if text == "params":

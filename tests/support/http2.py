@@ -36,7 +36,7 @@ class Answer:
 class RawHttp2:
     """One connection. It grants all the window there is, and answers settings and pings."""
 
-    def __init__(self, address: str, *, timeout_s: float = 20, window_bytes: int = WINDOW_BYTES) -> None:
+    def __init__(self, address: str, *, timeout_s: float = 60, window_bytes: int = WINDOW_BYTES) -> None:
         host, _, port = address.rpartition(":")
         self.authority = address
         self.socket = socket.create_connection((host, int(port)), timeout=timeout_s)

@@ -1,4 +1,4 @@
-"""A model that tells, by files in its folder, what of its code ran, and REST requests whose end the test decides."""
+"""A model that tells, by files in its folder, what of its code ran; requests and answers whose end the test decides."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import httpx
 
 from support.server import RunningServer
 
@@ -31,9 +33,10 @@ def text_of(request):
 
 class Probe(ModelRunner):
     def predict(self, request):
-        name, seconds = text_of(request).split()
+        name, until = text_of(request).split()
         Path(f"begun-{name}").touch()
-        time.sleep(float(seconds))
+        while until != "now" and not Path(f"open-{until}").exists():
+            time.sleep(0.005)
         return reply(name)
 
     def generate(self, request):
@@ -59,13 +62,21 @@ class Probe(ModelRunner):
 
 
 class ProbeFiles:
-    """What the model's code has told."""
+    """What the model's code has told, and the gates that its answers wait for.
+
+    A predict of "NAME now" answers at once, one of "NAME GATE" when that gate is open; so does the echo model, asked
+    for "gate GATE".
+    """
 
     def __init__(self, server: RunningServer, version_id: str) -> None:
         self.folder = server.data_dir / "versions" / version_id
 
     def has_begun(self, name: str) -> bool:
         return (self.folder / f"begun-{name}").exists()
+
+    def open(self, gate: str) -> None:
+        """Let the answers go that wait for this gate."""
+        (self.folder / f"open-{gate}").touch()
 
     def made(self, name: str) -> int:
         path = self.folder / f"made-{name}"
@@ -77,14 +88,20 @@ class ProbeFiles:
         return float(text) if text else None
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 20) -> None:
+def read_gauge(server: RunningServer, name: str) -> int:
+    """A number of `/metrics`, over all models."""
+    lines = httpx.get(f"{server.url}/metrics", timeout=60).text.splitlines()
+    return sum(int(float(line.split()[-1])) for line in lines if line.startswith(f"{name}{{"))
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 60) -> None:
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.005)
 
 
-def wait_still(value: Callable[[], int], still_s: float = 1.0, timeout_s: float = 30) -> int:
+def wait_still(value: Callable[[], int], still_s: float = 1.0, timeout_s: float = 60) -> int:
     """The value once it has not changed for so long."""
     end = time.monotonic() + timeout_s
     last, since = value(), time.monotonic()

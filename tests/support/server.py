@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
+import httpx
 from clarifai_grpc.channel.clarifai_channel import ClarifaiChannel
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2, service_pb2_grpc
 
@@ -69,6 +70,14 @@ class RunningServer:
             "CLARIFAI_USER_ID": self.user_id,
             "CLARIFAI_UI": self.url,
         }
+
+    @property
+    def is_ready(self) -> bool:
+        """Does it take new requests? Not while it drains: then they are refused, or wait for nothing."""
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=1).status_code == 200
+        except httpx.TransportError:
+            return False
 
     def kill(self) -> None:
         """kill -9."""

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,12 @@ from pathlib import Path
 from support.server import CACHE
 
 TIMEOUT_S = 60.0
+
+
+def save(path: Path, text: str) -> None:
+    """As editors do, by renaming: nobody sees half a file."""
+    path.with_name(f"{path.name}~").write_text(text)
+    path.with_name(f"{path.name}~").replace(path)
 
 
 class Terminal:
@@ -36,14 +41,14 @@ class Terminal:
         self.errors: list[str] = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "modelyard.cli.main", *map(str, arguments)],
+            # What a shell starts in the background ignores Ctrl-C, and so do its children; a terminal's do not. `env`
+            # sees to it: a function that ran between fork and exec would hang, now and then, beside gRPC's threads.
+            ["env", "--default-signal=INT", sys.executable, "-m", "modelyard.cli.main", *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=self.environ,
-            # What a shell starts in the background ignores Ctrl-C, and so do its children; a terminal's do not.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         assert self.process.stdout is not None
         assert self.process.stderr is not None
@@ -113,14 +118,12 @@ class ServedFolder(Terminal):
         self.token: str = said["token"]
         self.user_id: str = said["user_id"]
 
-    def save(self, before: str, after: str, name: str = "1/model.py") -> float:
-        """Edit a file as editors do, by renaming; when, as `time.monotonic()`."""
+    def save(self, before: str, after: str, name: str = "1/model.py") -> None:
+        """Edit a file."""
         path = self.folder / name
         text = path.read_text()
         assert before in text
-        (path.parent / f"{path.name}~").write_text(text.replace(before, after))
-        (path.parent / f"{path.name}~").replace(path)
-        return time.monotonic()
+        save(path, text.replace(before, after))
 
 
 @contextmanager

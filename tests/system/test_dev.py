@@ -8,7 +8,7 @@ import pytest
 
 from support.folders import ECHO, write_folder
 from support.server import CACHE, V2, RunningServer
-from support.serving import Terminal
+from support.serving import Terminal, save
 
 
 @pytest.fixture
@@ -28,14 +28,14 @@ def test_a_development_model_is_current_on_every_save(v2: V2, echo_version: str,
     try:
         terminal.wait_for("main/echo-dev serves it")
         assert says(v2, "echo-dev") == "hi1"
-        (folder / "1" / "model.py").write_text(ECHO.format(suffix="2"))
+        save(folder / "1" / "model.py", ECHO.format(suffix="2"))
         terminal.wait_for("1/model.py: local/main/echo-dev serves it")
         assert says(v2, "echo-dev") == "hi2"
-        (folder / "1" / "model.py").write_text("import nothing_of_this_name\n")
+        save(folder / "1" / "model.py", "import nothing_of_this_name\n")
         terminal.wait_for("error: ")
         terminal.wait_for("the next save is waited for")
         assert says(v2, "echo-dev") == "hi2"
-        (folder / "1" / "model.py").write_text(ECHO.format(suffix="3"))
+        save(folder / "1" / "model.py", ECHO.format(suffix="3"))
         terminal.wait_for("1/model.py: local/main/echo-dev serves it", times=2)
         assert says(v2, "echo-dev") == "hi3"
         assert says(v2, "echo") == "hi"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ import pytest
 from clarifai_grpc.grpc.api import service_pb2_grpc
 
 from support.folders import write_folder
-from support.probe import PROBE, ProbeFiles, resident_bytes, rest_call, wait_still, wait_until
+from support.probe import PROBE, ProbeFiles, read_gauge, resident_bytes, rest_call, wait_still, wait_until
 from support.server import V2, RunningServer, running_server
 from support.uploads import deploy
 
@@ -84,16 +83,26 @@ def test_deadline_closes_the_generator(site: Site) -> None:
 
 
 def test_request_that_is_cancelled_while_it_waits_is_never_begun(site: Site) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        slow = [pool.submit(site.v2.predict, "probe", f"slow{number} 1") for number in range(4)]
-        wait_until(lambda: all(site.files.has_begun(f"slow{number}") for number in range(4)))
-        request = site.v2.text_request("probe", "left 0")
-        call = site.v2.stub.PostModelOutputs.future(request, metadata=site.v2.metadata)
-        time.sleep(0.2)  # it is in the queue now, or on its way to it: either way it is never begun
-        call.cancel()
-        for one in slow:
-            one.result()
-    site.v2.predict("probe", "after 0")
+    def count(name: str) -> int:
+        return read_gauge(site.server, f"modelyard_{name}")
+
+    def send(text: str) -> grpc.Future:
+        sent = count("in_flight") + count("waiting")
+        request = site.v2.text_request("probe", text)
+        call = site.v2.stub.PostModelOutputs.future(request, metadata=site.v2.metadata, timeout=120)
+        wait_until(lambda: count("in_flight") + count("waiting") > sent)
+        return call
+
+    slow = []
+    while not count("waiting"):
+        slow.append(send(f"slow{len(slow)} slow"))
+    call = send("left now")
+    call.cancel()
+    wait_until(lambda: count("waiting") == 1)
+    site.files.open("slow")
+    for one in slow:
+        one.result()
+    site.v2.predict("probe", "after now")
     assert not site.files.has_begun("left")
 
 
@@ -144,7 +153,7 @@ def test_many_streams_that_nobody_reads_leave_other_connections_their_answers(si
     with V2(site.server) as idle, own_connection(site) as stub:
         calls = [idle.stream(iter([idle.text_request("probe", f"idle{one} 0 {CHUNK_BYTES}")])) for one in range(8)]
         wait_until(lambda: all(site.files.made(f"idle{one}") for one in range(8)))
-        request = site.v2.text_request("probe", "alive 0")
+        request = site.v2.text_request("probe", "alive now")
         answer = stub.PostModelOutputs(request, metadata=site.v2.metadata, timeout=30)
         assert answer.outputs[0].data.text.raw == "alive"
         for call in calls:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import time
+import threading
 from pathlib import Path
 
 import grpc
@@ -13,6 +13,7 @@ from clarifai_grpc.grpc.api import service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2 as codes
 
 from support.folders import pack, write_folder
+from support.probe import ProbeFiles, read_gauge, wait_until
 from support.server import V2, RunningServer, running_server
 from support.uploads import create_model, deploy, send_upload, upload_messages, wait_built
 
@@ -82,10 +83,7 @@ def test_kill_while_serving_brings_the_model_back_and_leaves_no_worker(tmp_path:
         assert len(find_workers(data_dir)) == 1
         run_dir = (data_dir / "run").readlink()
         server.kill()
-    end = time.monotonic() + 10
-    while find_workers(data_dir):
-        assert time.monotonic() < end, find_workers(data_dir)
-        time.sleep(0.05)
+    wait_until(lambda: not find_workers(data_dir))
     with running_server(data_dir) as again, V2(again) as v2:
         assert v2.predict("echo", "back").outputs[0].data.text.raw == "back"
         assert not run_dir.exists()
@@ -96,33 +94,33 @@ def test_kill_while_serving_brings_the_model_back_and_leaves_no_worker(tmp_path:
 
 def test_sigterm_lets_running_requests_finish(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server, V2(server) as v2:
-        deploy(v2, write_folder(tmp_path / "folder"))
+        files = ProbeFiles(server, deploy(v2, write_folder(tmp_path / "folder")))
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            slow = pool.submit(v2.predict, "echo", "sleep 2")
-            words = pool.submit(lambda: [one.status.code for one in v2.generate("echo", "pause " * 5)])
-            time.sleep(0.5)  # both are in the model's hands by now
-            assert server.stop() == 0
-        assert slow.result().outputs[0].data.text.raw == "sleep 2"
-        assert words.result() == [codes.SUCCESS] * 5
+            slow = pool.submit(v2.predict, "echo", "gate go")
+            words = v2.generate("echo", "pause " * 5)
+            next(words)
+            wait_until(lambda: read_gauge(server, "modelyard_in_flight") == 2)
+            stopping = pool.submit(server.stop)
+            wait_until(lambda: not server.is_ready)
+            files.open("go")
+            assert stopping.result() == 0
+        assert slow.result().outputs[0].data.text.raw == "gate go"
+        assert [one.status.code for one in words] == [codes.SUCCESS] * 4
 
 
 def test_client_that_leaves_midway_leaves_a_failed_upload(tmp_path: Path, server: RunningServer) -> None:
     archive = pack(write_folder(tmp_path / "folder"))
     with V2(server) as v2:
         create_model(v2, "left")
+        is_over = threading.Event()
         messages = list(upload_messages(v2, archive, "left", chunk=200))[:3]
 
         def hang():
             yield from messages
-            time.sleep(3)
+            is_over.wait(60)
 
         call = v2.stub.PostModelVersionsUpload(hang(), metadata=v2.metadata, timeout=60)
         next(call)
         call.cancel()
-        end = time.monotonic() + 10
-        while True:
-            states = [one.status.code for one in list_versions(v2, "left")]
-            if states == [codes.MODEL_UPLOADING_FAILED]:
-                break
-            assert time.monotonic() < end, states
-            time.sleep(0.1)
+        is_over.set()
+        wait_until(lambda: [one.status.code for one in list_versions(v2, "left")] == [codes.MODEL_UPLOADING_FAILED])

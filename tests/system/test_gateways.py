@@ -6,9 +6,7 @@ import http.client
 import json
 import os
 import signal
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2, service_pb2_grpc
 
 from support.folders import write_folder
+from support.probe import ProbeFiles, read_gauge, wait_until
 from support.server import CARRIERS, V2, RunningServer, running_server
 from support.sockets import children_of, command_of, count_connections, listening_ports
 from support.uploads import deploy
@@ -29,8 +28,9 @@ TRIES = 200
 class Gateways:
     """A server of several processes, and connections to a given one of them."""
 
-    def __init__(self, server: RunningServer) -> None:
+    def __init__(self, server: RunningServer, version_id: str = "") -> None:
         self.server = server
+        self.files = ProbeFiles(server, version_id)
         self.port = int(server.address.rpartition(":")[2])
 
     def find_fronts(self) -> list[int]:
@@ -44,7 +44,7 @@ class Gateways:
         with ExitStack() as stack:
             for _ in range(TRIES):
                 before = count_connections(pid, self.port)
-                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
                 stack.callback(connection.close)
                 connection.request("GET", "/healthz")
                 connection.getresponse().read()
@@ -77,8 +77,8 @@ def gateways(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("server")
     with running_server(folder, "--carrier", request.param, "--gateways", str(GATEWAYS)) as server:
         with V2(server) as v2:
-            deploy(v2, write_folder(tmp_path_factory.mktemp("echo")))
-        yield Gateways(server)
+            version_id = deploy(v2, write_folder(tmp_path_factory.mktemp("echo")))
+        yield Gateways(server, version_id)
 
 
 def predict(connection: http.client.HTTPConnection, token: str, text: str = "hi") -> tuple[int, object]:
@@ -86,13 +86,6 @@ def predict(connection: http.client.HTTPConnection, token: str, text: str = "hi"
     connection.request("POST", "/v2/models/echo/outputs", body, {"authorization": f"Key {token}"})
     answer = connection.getresponse()
     return answer.status, json.loads(answer.read())
-
-
-def eventually(condition: Callable[[], bool], timeout_s: float = 20) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
 
 
 def test_every_process_answers(gateways: Gateways) -> None:
@@ -104,7 +97,7 @@ def test_every_process_answers(gateways: Gateways) -> None:
             assert (status, answer["outputs"][0]["data"]["text"]["raw"]) == (200, "hi")
 
 
-def test_revoked_token_is_dead_on_every_process_within_a_second(gateways: Gateways) -> None:
+def test_revoked_token_is_dead_on_every_process_at_once(gateways: Gateways) -> None:
     server = gateways.server
     user = resources_pb2.UserAppIDSet(user_id=server.user_id)
     with ExitStack() as stack, V2(server) as v2:
@@ -113,9 +106,7 @@ def test_revoked_token_is_dead_on_every_process_within_a_second(gateways: Gatewa
         connections = [stack.enter_context(gateways.connect(pid)) for pid in gateways.find_fronts()]
         assert [predict(one, token)[0] for one in connections] == [200] * len(connections)
         v2.call("DeleteKey", service_pb2.DeleteKeyRequest(user_app_id=user, key_id=token))
-        revoked_at = time.monotonic()
         assert [predict(one, token)[0] for one in connections] == [401] * len(connections)
-        assert time.monotonic() - revoked_at < 1
 
 
 def test_upload_works_through_any_process(gateways: Gateways, tmp_path: Path) -> None:
@@ -129,15 +120,15 @@ def test_killed_process_loses_its_own_requests_alone_and_comes_back(gateways: Ga
     victim, other = gateways.find_fronts()[:2]
     token = gateways.server.token
     with gateways.connect(victim) as doomed, gateways.connect(other) as spared, ThreadPoolExecutor(2) as pool:
-        held = [pool.submit(predict, one, token, "sleep 1") for one in (doomed, spared)]
-        eventually(lambda: not any(one.done() for one in held))
-        time.sleep(0.3)
+        held = [pool.submit(predict, one, token, "gate kill") for one in (doomed, spared)]
+        wait_until(lambda: read_gauge(gateways.server, "modelyard_in_flight") == 2)
         os.kill(victim, signal.SIGKILL)
         with pytest.raises((OSError, http.client.HTTPException)):
-            held[0].result(10)
-        status, answer = held[1].result(10)
-        assert (status, answer["outputs"][0]["data"]["text"]["raw"]) == (200, "sleep 1")
-    eventually(lambda: victim not in gateways.find_fronts() and len(gateways.find_fronts()) >= GATEWAYS - 1)
+            held[0].result(60)
+        gateways.files.open("kill")
+        status, answer = held[1].result(60)
+        assert (status, answer["outputs"][0]["data"]["text"]["raw"]) == (200, "gate kill")
+    wait_until(lambda: victim not in gateways.find_fronts() and len(gateways.find_fronts()) >= GATEWAYS - 1)
     for pid in gateways.find_fronts():
         with gateways.connect(pid) as connection:
             assert predict(connection, token)[0] == 200
@@ -152,24 +143,18 @@ def test_nothing_listens_but_the_port(gateways: Gateways) -> None:
 @pytest.mark.parametrize("carrier", CARRIERS)
 def test_sigterm_drains_every_process(tmp_path: Path, carrier: str) -> None:
     with running_server(tmp_path / "data", "--carrier", carrier, "--gateways", "2") as server:
-        gateways = Gateways(server)
         with V2(server) as v2:
-            deploy(v2, write_folder(tmp_path / "echo"))
+            gateways = Gateways(server, deploy(v2, write_folder(tmp_path / "echo")))
         fronts = gateways.find_fronts()
-        with ExitStack() as stack:
+        with ExitStack() as stack, ThreadPoolExecutor() as pool:
             connections = [stack.enter_context(gateways.connect(pid)) for pid in fronts]
-            answers: list[object] = []
-            threads = [
-                threading.Thread(target=lambda one=one: answers.append(predict(one, server.token, "sleep 1")))
-                for one in connections
-            ]
-            for thread in threads:
-                thread.start()
-            time.sleep(0.4)
-            assert server.stop() == 0
-            for thread in threads:
-                thread.join(10)
-        assert [status for status, _ in answers] == [200] * len(fronts)
+            answers = [pool.submit(predict, one, server.token, "gate go") for one in connections]
+            wait_until(lambda: read_gauge(server, "modelyard_in_flight") == len(fronts))
+            stopping = pool.submit(server.stop)
+            wait_until(lambda: not server.is_ready)
+            gateways.files.open("go")
+            assert stopping.result() == 0
+            assert [one.result()[0] for one in answers] == [200] * len(fronts)
         assert [pid for pid in fronts if command_of(pid)] == []
 
 
@@ -178,4 +163,4 @@ def test_fronts_end_with_a_server_that_is_killed(tmp_path: Path) -> None:
         with running_server(tmp_path / carrier, "--carrier", carrier, "--gateways", "2") as server:
             fronts = Gateways(server).find_fronts()
             server.kill()
-            eventually(lambda fronts=fronts: not any(command_of(pid) for pid in fronts))
+            wait_until(lambda fronts=fronts: not any(command_of(pid) for pid in fronts))

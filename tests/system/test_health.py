@@ -43,7 +43,7 @@ class SlowAgain(ModelRunner):
 def probe(server: RunningServer, path: str) -> tuple[int, dict[str, object]]:
     request = urllib.request.Request(server.url + path, headers={"authorization": f"Key {server.token}"})
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -61,12 +61,12 @@ def test_readiness_is_false_while_no_replica_can_answer(tmp_path: Path) -> None:
         with grpc.insecure_channel(server.address) as channel:
             watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=60)
             check = channel.unary_unary("/grpc.health.v1.Health/Check")
-            assert (next(watch), check(b"", timeout=20)) == (SERVING, SERVING)
+            assert (next(watch), check(b"", timeout=60)) == (SERVING, SERVING)
 
-            v2.predict("again", "die", timeout=20)
+            v2.predict("again", "die", timeout=60)
             wait_until(lambda: probe(server, "/readyz")[0] == 503)
             assert probe(server, own) == (503, {"is_ready": False})
-            assert (next(watch), check(b"", timeout=20)) == (NOT_SERVING, NOT_SERVING)
+            assert (next(watch), check(b"", timeout=60)) == (NOT_SERVING, NOT_SERVING)
             assert probe(server, "/healthz")[0] == 200
 
             (server.data_dir / "versions" / version_id / "gate").touch()

@@ -56,7 +56,7 @@ def test_stream_over_grpc_answers_each_message_as_it_comes(v2: V2, echo_version:
 
     def requests() -> Iterator[object]:
         yield v2.text_request("echo", "a")
-        yield v2.text_request("echo", f"after {answered.get(timeout=10)}")
+        yield v2.text_request("echo", f"after {answered.get(timeout=60)}")
 
     seen = []
     for answer in v2.stream(requests()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import grpc
@@ -12,7 +12,7 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2 as codes
 
 from support.folders import write_folder
-from support.probe import PROBE, ProbeFiles, read_answer, rest_call, wait_until
+from support.probe import PROBE, ProbeFiles, read_answer, read_gauge, rest_call, wait_until
 from support.server import V2, RunningServer, running_server
 from support.uploads import deploy
 
@@ -52,63 +52,79 @@ def make_token(v2: V2) -> str:
     return answer.keys[0].id
 
 
-def fill(site: Site, pool: ThreadPoolExecutor, name: str, seconds: float, rest_s: float = 0) -> list:
-    """As many requests as one token may have there."""
-    calls = [pool.submit(site.v2.predict, "probe", f"{name}0 {seconds}")]
+def fill(site: Site, pool: ThreadPoolExecutor, name: str) -> list[Future]:
+    """As many requests as one token may have there, each behind a gate of its name: one runs, and the queue is full."""
+    calls = [pool.submit(site.v2.predict, "probe", f"{name}0 {name}0")]
     wait_until(lambda: site.files.has_begun(f"{name}0"))
-    calls += [pool.submit(site.v2.predict, "probe", f"{name}{number} {rest_s}") for number in range(1, HELD + QUEUE)]
+    calls += [
+        pool.submit(site.v2.predict, "probe", f"{name}{number} {name}{number}") for number in range(1, HELD + QUEUE)
+    ]
+    wait_until(lambda: read_gauge(site.server, "modelyard_waiting") == QUEUE)
     return calls
+
+
+def open_gates(site: Site, name: str) -> None:
+    for number in range(HELD + QUEUE):
+        site.files.open(f"{name}{number}")
 
 
 def test_full_queue_is_told_at_once_by_every_door_and_the_rest_is_answered(
     site: Site, pool: ThreadPoolExecutor
 ) -> None:
-    calls = fill(site, pool, "full", 3)
-    more = [pool.submit(site.v2.predict, "probe", f"more{number} 0") for number in range(3)]
-    wait_until(lambda: any(one.done() for one in more))
-    busy = next(one for one in more if one.done()).result()
+    calls = fill(site, pool, "full")
+    busy = site.v2.predict("probe", "more now")
     assert busy.status.code == codes.CONN_THROTTLED
     assert "requests wait already" in busy.status.description
     assert busy.status.time_remaining >= 1
 
-    with rest_call(site.server, "outputs", "rest 0") as connection:
+    with rest_call(site.server, "outputs", "rest now") as connection:
         status, headers, body = read_answer(connection)
     assert status == 429
     assert int(headers["retry-after"]) == body["status"]["time_remaining"] >= 1
     assert body["status"]["code"] == codes.CONN_THROTTLED
 
-    request = site.v2.text_request("probe", "trailers 0")
+    request = site.v2.text_request("probe", "trailers now")
     _, call = site.v2.stub.PostModelOutputs.with_call(request, metadata=site.v2.metadata, timeout=60)
     assert int(dict(call.trailing_metadata())["retry-after"]) >= 1
     (only,) = site.v2.generate("probe", "generate 0 1")
     assert only.status.code == codes.CONN_THROTTLED
 
-    answered = [one.result() for one in calls + more]
-    assert sum(one.status.code == codes.SUCCESS for one in answered) == HELD + QUEUE
-    assert not any(site.files.has_begun(name) for name in ("rest", "trailers", "generate"))
+    open_gates(site, "full")
+    assert [one.result().status.code for one in calls] == [codes.SUCCESS] * (HELD + QUEUE)
+    assert not any(site.files.has_begun(name) for name in ("more", "rest", "trailers"))
+    assert site.files.made("generate") == 0
 
 
 def test_another_token_is_answered_during_a_flood(site: Site, pool: ThreadPoolExecutor) -> None:
     token = make_token(site.v2)
-    calls = fill(site, pool, "flood", 2, rest_s=0.7)
-    with V2(site.server, token=token) as other:
-        answer = other.predict("probe", "other 0", timeout=60)
-    assert answer.outputs[0].data.text.raw == "other"
-    assert sum(one.done() for one in calls) <= 2, "it waited for what runs, and for nothing else of the flood"
+    calls = fill(site, pool, "flood")
+    with V2(site.server, token=token) as v2:
+        other = pool.submit(v2.predict, "probe", "other now")
+        wait_until(lambda: read_gauge(site.server, "modelyard_in_flight") == HELD + 1)
+        site.files.open("flood0")
+        # It waits for what runs, for what the worker may have begun before it came there, and for nothing else.
+        names = [f"flood{number}" for number in range(1, HELD + QUEUE)]
+        wait_until(lambda: other.done() or any(map(site.files.has_begun, names)))
+        for name in filter(site.files.has_begun, names):
+            site.files.open(name)
+            break
+        assert other.result().outputs[0].data.text.raw == "other"
+    open_gates(site, "flood")
     for one in calls:
         one.result()
 
 
 def test_what_expires_in_the_queue_never_reaches_the_model(site: Site, pool: ThreadPoolExecutor) -> None:
-    slow = pool.submit(site.v2.predict, "probe", "slow 2")
+    slow = pool.submit(site.v2.predict, "probe", "slow late")
     wait_until(lambda: site.files.has_begun("slow"))
     with pytest.raises(grpc.RpcError, match="DEADLINE_EXCEEDED"):
-        site.v2.predict("probe", "late-grpc 0", timeout=0.3)
-    with rest_call(site.server, "outputs", "late-rest 0", request_timeout="0.3") as connection:
+        site.v2.predict("probe", "late-grpc now", timeout=0.3)
+    with rest_call(site.server, "outputs", "late-rest now", request_timeout="0.3") as connection:
         status, _, body = read_answer(connection)
     assert status == 504
     assert "deadline" in body["status"]["description"]
+    site.files.open("late")
     assert slow.result().status.code == codes.SUCCESS
-    assert site.v2.predict("probe", "after 0").status.code == codes.SUCCESS
+    assert site.v2.predict("probe", "after now").status.code == codes.SUCCESS
     assert not site.files.has_begun("late-grpc")
     assert not site.files.has_begun("late-rest")

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.folders import write_folder
+from support.probe import wait_until
 from support.server import V2, RunningServer, running_server
 from support.uploads import deploy
 
@@ -23,7 +24,7 @@ def get(server: RunningServer, **headers: str) -> str:
     request = urllib.request.Request(
         f"{server.url}/metrics", headers={k.replace("_", "-"): v for k, v in headers.items()}
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
         return answer.read().decode()
 
@@ -110,7 +111,7 @@ def test_wrong_token_is_refused_on_the_loopback_too(counting: RunningServer) -> 
 def test_other_methods_than_get_are_refused(counting: RunningServer) -> None:
     request = urllib.request.Request(f"{counting.url}/metrics", b"", method="POST")
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=30)
+        urllib.request.urlopen(request, timeout=60)
     caught.value.close()
     assert caught.value.code == 405
 
@@ -118,9 +119,13 @@ def test_other_methods_than_get_are_refused(counting: RunningServer) -> None:
 def test_log_lines_are_json_objects_with_the_request_id(counting: RunningServer) -> None:
     with V2(counting) as v2:
         request_id = v2.predict("no-such-model", "a").status.req_id
-    lines = [json.loads(line) for line in counting.errors if line.startswith("{")]
-    failed = [line for line in lines if line["event"] == "request.failed" and line["request_id"] == request_id]
-    assert [(one["method"], one["code"]) for one in failed] == [("PostModelOutputs", "21200")]
+
+    def find_failed() -> list[dict[str, str]]:
+        lines = [json.loads(line) for line in counting.errors if line.startswith("{")]
+        return [line for line in lines if line["event"] == "request.failed" and line["request_id"] == request_id]
+
+    wait_until(find_failed)
+    assert [(one["method"], one["code"]) for one in find_failed()] == [("PostModelOutputs", "21200")]
 
 
 def test_token_can_be_asked_for_everywhere(tmp_path: Path) -> None:

@@ -214,15 +214,15 @@ def test_replicas_come_with_the_load_and_share_the_files_of_the_weights(
 ) -> None:
     ids = []
     for number in (1, 2):
-        folder = write_folder(tmp_path / str(number), suffix=f"-{number}", model_id="heavy", threads=1)
+        folder = write_folder(tmp_path / str(number), suffix=f"-{number}", model_id="loaded", threads=1)
         (folder / "1" / "checkpoints").mkdir()
         (folder / "1" / "checkpoints" / "weights.bin").write_bytes(b"w" * 100_000)
-        ids.append(deploy(v2, folder, "heavy"))
-    run("scale", "heavy", "--max", "2")
-    pool = [threading.Thread(target=v2.predict, args=("heavy", "sleep 4")) for _ in range(4)]
+        ids.append(deploy(v2, folder, "loaded"))
+    run("scale", "loaded", "--max", "2")
+    pool = [threading.Thread(target=v2.predict, args=("loaded", "sleep 4")) for _ in range(4)]
     for one in pool:
         one.start()
-    with wait_until(lambda: run("scale", "heavy").stdout.split()[-1] == "2/2"):
+    with wait_until(lambda: run("scale", "loaded").stdout.split()[-1] == "2/2"):
         pass
     for one in pool:
         one.join(60)
@@ -280,7 +280,7 @@ def list_worker_folders(folder: Path) -> list[str]:
 
 
 @contextmanager
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> Iterator[None]:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> Iterator[None]:
     """Enter the block once the condition holds."""
     end = time.monotonic() + timeout_s
     while not condition():

@@ -47,7 +47,7 @@ def hold_slowly(server: RunningServer, is_dripping: bool) -> int:
     port = int(server.url.rpartition(":")[2])
     with ExitStack() as stack:
         v2 = stack.enter_context(V2(server))
-        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5)) for _ in range(SLOW)]
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60)) for _ in range(SLOW)]
         for number, one in enumerate(slow):
             if number % 2:
                 one.sendall(b"GET /healthz HTTP/1.1\r\nhost: a\r\n")
@@ -57,7 +57,7 @@ def hold_slowly(server: RunningServer, is_dripping: bool) -> int:
         begun = time.monotonic()
         living = list(range(SLOW))
         while living and time.monotonic() - begun < 3 * HEADERS_S:
-            assert v2.predict("echo", "ok", timeout=5).outputs[0].data.text.raw == "ok"
+            assert v2.predict("echo", "ok").outputs[0].data.text.raw == "ok"
             living = [number for number in living if drip(slow[number], is_sending=is_dripping and number % 2 == 1)]
             time.sleep(0.5)
         return len(living)

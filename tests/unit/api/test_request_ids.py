@@ -1,8 +1,18 @@
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
 
 from modelyard.server.api.doorway.request_ids import make_request_id
+
+FORKS = """
+import os
+from modelyard.server.api.doorway.request_ids import make_request_id
+make_request_id(None)
+if child := os.fork():
+    os.waitpid(child, 0)
+print(make_request_id(None))
+"""
 
 
 def test_no_id_comes_twice() -> None:
@@ -12,14 +22,9 @@ def test_no_id_comes_twice() -> None:
 
 
 def test_a_process_that_was_forked_makes_other_ids() -> None:
-    make_request_id(None)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        os.write(writing, make_request_id(None).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert os.read(reading, 100).decode() != make_request_id(None)
+    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, check=True, timeout=60)
+    child, parent = done.stdout.split()
+    assert child != parent
 
 
 def test_only_a_plain_prefix_is_taken() -> None:

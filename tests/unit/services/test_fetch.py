@@ -176,9 +176,7 @@ async def test_a_server_that_trickles_is_given_up(web: Web, make: MakeFetcher) -
 
     web.script("/x", trickle)
     fetcher = make(idle_timeout_s=5.0, total_timeout_s=0.15)
-    began = time.monotonic()
     assert "could not be fetched within 0.15 s" in await refusal(fetcher, web.url("/x"))
-    assert time.monotonic() - began < 2
 
 
 async def test_a_slow_name_server_is_given_up(make: MakeFetcher) -> None:
@@ -209,10 +207,8 @@ async def test_a_tenant_waits_for_a_turn_and_others_do_not(web: Web, make: MakeF
 async def test_waiting_for_a_turn_ends_with_the_time(web: Web, make: MakeFetcher) -> None:
     web.script("/x", _hang)
     fetcher = make(concurrent_per_user=1, total_timeout_s=0.1)
-    began = time.monotonic()
     results = await asyncio.gather(*(fetch(fetcher, web.url("/x")) for _ in range(4)), return_exceptions=True)
     assert [type(one) for one in results] == [InvalidInput] * 4
-    assert time.monotonic() - began < 2
 
 
 async def test_a_fetch_that_is_cancelled_gives_its_turn_back(web: Web, make: MakeFetcher) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -31,14 +30,12 @@ async def test_what_was_written_is_there_after_opening_again(tmp_path: Path) -> 
         assert await store.users.get("ada") == make_user()
 
 
-async def test_opening_current_tables_is_quick_and_needs_no_alembic(tmp_path: Path) -> None:
+async def test_opening_current_tables_needs_no_alembic(tmp_path: Path) -> None:
     async with open_store(tmp_path):
         pass
     kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "alembic"}
     try:
-        started = time.perf_counter()
         async with open_store(tmp_path):
-            assert time.perf_counter() - started < 0.15
             assert "alembic" not in sys.modules
     finally:
         sys.modules.update(kept)
