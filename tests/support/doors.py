@@ -37,6 +37,9 @@ class FakeTokens:
         self.callers = {"all": ALL, **callers}
         self.verified = 0
 
+    def recall(self, text: str) -> Caller | None:
+        return None
+
     async def verify(self, text: str) -> Caller:
         self.verified += 1
         if text not in self.callers:

@@ -168,9 +168,9 @@ async def test_a_share_of_a_version_that_is_gone_goes_to_the_others(targets: Tar
 async def test_a_header_may_choose_the_version(targets: Targets, house: House) -> None:
     own = await serve(house, "a1", "a2")
     await house.deployments.change(own, Change(rules=[("x-group", "beta", "1")]))
-    beta = replace(address(), headers=[(b"x-group", b"beta")])
+    beta = [(b"x-group", b"beta")]
     for _ in range(2):
-        assert (await targets.resolve(beta)).version_id == "a1"
+        assert (await targets.resolve(address(), beta)).version_id == "a1"
         assert (await targets.resolve(address())).version_id == "a2"
 
 
@@ -180,6 +180,6 @@ async def test_a_deployment_answers_under_its_name(targets: Targets, house: Hous
     asked = Address(user_id="ada", app_id="", model_id="", version_id="", deployment_id="shop")
     assert (await targets.resolve(asked)).version_id == "a1"
     with pytest.raises(InvalidRequest, match="serves model ada/main/m"):
-        await targets.resolve(replace(asked, model_id="other"))
+        await targets.resolve(asked._replace(model_id="other"))
     with pytest.raises(DeploymentNotFound):
-        await targets.resolve(replace(asked, deployment_id="gone"))
+        await targets.resolve(asked._replace(deployment_id="gone"))

@@ -56,9 +56,8 @@ def make_app(
     health = health or Openness(is_ready)
     grpc, grpc_health = GrpcDoor(v2), GrpcHealthDoor(health)
 
-    async def speak(scope: Scope, receive: Receive, send: Send) -> None:
-        is_probe = scope["path"].startswith(HEALTH_PATHS)
-        await (grpc_health if is_probe else grpc)(scope, receive, send)
+    def speak(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return (grpc_health if scope["path"].startswith(HEALTH_PATHS) else grpc)(scope, receive, send)
 
     web = GrpcWebDoor(speak)
     rest = RestDoor(v2, health=health, delta=delta, metrics=metrics)
@@ -69,8 +68,9 @@ def make_app(
                 kind = _content_type(scope["headers"])
                 if not kind.startswith(GRPC_TYPE):
                     await rest(scope, receive, send)
-                elif not await _is_admitted(scope, kind, send):
-                    return
+                elif why := _why_not(scope, kind):
+                    status, text, headers = why
+                    await send_error(send, status, text, headers=headers)
                 elif kind in WEB_TYPES:
                     await web(scope, receive, send, kind)
                 else:
@@ -89,22 +89,20 @@ def make_app(
 def _content_type(headers: Headers) -> bytes:
     for name, value in headers:
         if name == b"content-type":
-            return value.partition(b";")[0].strip().lower()
+            return value if value == GRPC_TYPE else value.partition(b";")[0].strip().lower()
     return b""
 
 
-async def _is_admitted(scope: Scope, kind: bytes, send: Send) -> bool:
-    """Turn away what gRPC forbids before its own statuses begin, by HTTP statuses."""
+def _why_not(scope: Scope, kind: bytes) -> tuple[int, str, Headers] | None:
+    """What gRPC forbids before its own statuses begin, as an HTTP status, its text and headers."""
     if scope["method"] != "POST":
-        await send_error(send, 405, "a gRPC request is a POST", headers=[(b"allow", b"POST")])
-    elif kind not in (WEB_TYPES if kind.startswith(WEB_TYPE) else GRPC_TYPES):
+        return 405, "a gRPC request is a POST", [(b"allow", b"POST")]
+    if kind not in (WEB_TYPES if kind.startswith(WEB_TYPE) else GRPC_TYPES):
         spoken = "spoken are application/grpc, grpc-web and grpc-web-text, with +proto or nothing"
-        await send_error(send, 415, f"content type {kind.decode('latin-1')!r}: {spoken}")
-    elif kind not in WEB_TYPES and not _has_trailers(scope):
-        await send_error(send, 505, "gRPC needs HTTP/2 and the request header 'te: trailers'")
-    else:
-        return True
-    return False
+        return 415, f"content type {kind.decode('latin-1')!r}: {spoken}", []
+    if kind not in WEB_TYPES and not _has_trailers(scope):
+        return 505, "gRPC needs HTTP/2 and the request header 'te: trailers'", []
+    return None
 
 
 def _has_trailers(scope: Scope) -> bool:

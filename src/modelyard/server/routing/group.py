@@ -13,7 +13,14 @@ from modelyard.server.routing.brake import Brake
 from modelyard.server.routing.demand import Demand
 from modelyard.server.routing.pace import Pace
 from modelyard.server.routing.queues import QueueLimits, WaitingLine
-from modelyard.server.routing.replicas import MAX_STREAMS, Slots, choose, choose_for_stream, choose_spare
+from modelyard.server.routing.replicas import (
+    MAX_STREAMS,
+    Slots,
+    choose,
+    choose_for_one,
+    choose_for_stream,
+    choose_spare,
+)
 from modelyard.server.telemetry.telemetry import VersionMeter
 
 ORPHAN_S = 60.0
@@ -119,11 +126,11 @@ class Group:
         """A slot at once, to be given back: a free one where nobody was there before, or one that is spared for
         callers who hold none and do not wait. None: `wait` for it."""
         self.used_at = now
-        slots = None if self.line else choose(self._replicas.values())
+        slots = None if self.line else self._choose(caller)
         if slots is None:
             if caller in self._held or self.line.turns.count(caller):
                 return None
-            slots = choose_spare(self._replicas.values())
+            slots = choose_spare(self._replicas.values(), is_quick=self._pace.is_quick)
             if slots is None:
                 return None
         self._hold(slots, caller)
@@ -206,11 +213,19 @@ class Group:
         """Give what is free to those who wait; what is spared, to those of them who hold nothing."""
         replicas = self._replicas.values()
         while self.line:
-            slots = choose(replicas)
+            slots = self._choose(self.line.turns.only)
             without = None if slots else self._held
-            slots = slots or choose_spare(replicas)
+            slots = slots or choose_spare(replicas, is_quick=self._pace.is_quick)
             if slots is None or not self.line.serve(slots, self._hold, without):
                 return
+
+    def _choose(self, caller: str | None) -> Slots | None:
+        """A free replica. For a caller who is alone with a quick model also one that holds its number already: each
+        time that the gateway and the worker wake each other, more requests go along."""
+        free = choose(self._replicas.values())
+        if free is None and self._pace.is_quick and len(self._held) == 1 and caller in self._held:
+            return choose_for_one(self._replicas.values())
+        return free
 
     def _hold(self, slots: Slots, caller: str) -> None:
         slots.in_flight += 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 MEAN_SHARE, SPREAD_SHARE = 1 / 8, 1 / 4
 """How much each new measurement counts (RFC 6298, 2: the same estimator for round trips of TCP)."""
 EVIDENCE = 8
-"""Measurements before anybody is refused for what they say."""
+"""Measurements before anything is decided by what they say."""
+QUICK_S = 0.005
 
 
 class Pace:
@@ -28,6 +29,11 @@ class Pace:
             self._mean_s += error * MEAN_SHARE
             self._spread_s += (abs(error) - self._spread_s) * SPREAD_SHARE
         self.count += 1
+
+    @property
+    def is_quick(self) -> bool:
+        """Are requests gone before anybody could wait for them, as far as was measured?"""
+        return self.count >= EVIDENCE and self._mean_s < QUICK_S
 
     def estimate_s(self, ahead: int, slots: int) -> float:
         """How long one waits behind so many, for one of so many slots; 0 where nothing was measured."""

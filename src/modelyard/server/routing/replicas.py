@@ -17,6 +17,10 @@ SLOTS_A_SPARE = 2
 """So many slots for each that is spared: with two slots a thread, one a thread is."""
 
 
+SIZES_FOR_ONE = 4
+"""So many times its slots a replica may hold of a caller who is alone with a quick model."""
+
+
 class Slots:
     """One replica as the router sees it: a link, and how many requests it may hold at once."""
 
@@ -29,7 +33,8 @@ class Slots:
         "methods",
         "replica_id",
         "size",
-        "size_with_spare",
+        "size_for_one",
+        "spare",
         "streams",
     )
 
@@ -37,7 +42,8 @@ class Slots:
         self.replica_id = replica_id
         self.link = link
         self.size = size
-        self.size_with_spare = size + max(1, size // SLOTS_A_SPARE)
+        self.spare = max(1, size // SLOTS_A_SPARE)
+        self.size_for_one = SIZES_FOR_ONE * size
         self.methods = methods
         self.in_flight = 0
         self.streams = 0
@@ -52,11 +58,6 @@ class Slots:
     def is_free(self) -> bool:
         """May it get one now?"""
         return self.in_flight < self.size and not self.is_leaving and self.link.is_open
-
-    @property
-    def has_spare(self) -> bool:
-        """May it get one of a caller who has nothing else there?"""
-        return self.in_flight < self.size_with_spare and not self.is_leaving and self.link.is_open
 
     def give_back(self) -> None:
         """One is done."""
@@ -96,9 +97,20 @@ def choose(replicas: Iterable[Slots]) -> Slots | None:
     return best
 
 
-def choose_spare(replicas: Iterable[Slots]) -> Slots | None:
-    """The same for a caller who holds no slot: the spared ones count, too."""
-    return min((one for one in replicas if one.has_spare), key=lambda one: one.in_flight, default=None)
+def choose_for_one(replicas: Iterable[Slots]) -> Slots | None:
+    """The same for a caller who shares the replicas with nobody, where requests are quick."""
+    return _choose_below(replicas, lambda one: one.size_for_one)
+
+
+def choose_spare(replicas: Iterable[Slots], *, is_quick: bool) -> Slots | None:
+    """The same for a caller who holds no slot: the spared ones count, too. Where requests are quick, they lie behind
+    what a caller may hold who was alone until now."""
+    return _choose_below(replicas, lambda one: one.spare + (one.size_for_one if is_quick else one.size))
+
+
+def _choose_below(replicas: Iterable[Slots], limit: Callable[[Slots], int]) -> Slots | None:
+    able = [one for one in replicas if one.in_flight < limit(one) and not one.is_leaving and one.link.is_open]
+    return min(able, key=lambda one: one.in_flight, default=None)
 
 
 def choose_for_stream(replicas: Iterable[Slots]) -> Slots | None:

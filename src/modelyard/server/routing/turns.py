@@ -32,6 +32,11 @@ class Turns(Generic[T]):
     def __len__(self) -> int:
         return self._count
 
+    @property
+    def only(self) -> str | None:
+        """The lane that all wait in; None where there are several, or none."""
+        return next(iter(self._lanes)) if len(self._lanes) == 1 else None
+
     def count(self, name: str) -> int:
         """How many wait in a lane."""
         lane = self._lanes.get(name)

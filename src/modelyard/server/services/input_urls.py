@@ -13,6 +13,7 @@ from modelyard.errors import InvalidInput
 from modelyard.wire.messages import Data, PostModelOutputsRequest
 
 MEDIA = ("image", "audio", "video")
+KINDS = ("text", *MEDIA)
 MAX_DEPTH = 16
 MAX_REQUEST_BYTES = 512 * 1024 * 1024
 """What all URLs of one request may lead to, together."""
@@ -28,7 +29,7 @@ class Fetcher(Protocol):
 
 async def fetch_inputs(request: PostModelOutputsRequest, fetcher: Fetcher, *, tenant: str) -> bool:
     """Fetch all URLs of a request at once and put their content in it; was there any? Raises InvalidInput."""
-    if not any(_may_have_urls(one.data) for one in request.inputs):
+    if not may_have_urls(request):
         return False
     wanted = [
         (where, holder)
@@ -68,14 +69,16 @@ class _Filler:
         _fill(where, holder, content)
 
 
-def _may_have_urls(data: Data) -> bool:
-    """Is a search worth its cost? Not for an input that is one plain text, or one medium with its content."""
-    if data.HasField("text") and data.text.url:
-        return True
-    for kind in MEDIA:
-        if data.HasField(kind) and getattr(data, kind).url:
+def may_have_urls(request: PostModelOutputsRequest) -> bool:
+    """Is a search worth its cost? Not where each input is one plain text, or one medium with its content."""
+    for one in request.inputs:
+        data = one.data
+        for kind in KINDS:
+            if data.HasField(kind) and getattr(data, kind).url:
+                return True
+        if data.parts or data.frames:
             return True
-    return bool(data.parts) or bool(data.frames)
+    return False
 
 
 def _find_urls(data: Data, where: str, depth: int = 0) -> Iterator[tuple[str, Any]]:

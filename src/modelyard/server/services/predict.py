@@ -21,7 +21,8 @@ from modelyard.errors import (
 from modelyard.server.backends.base import Exchange
 from modelyard.server.records import Deployment
 from modelyard.server.routing.router import Router
-from modelyard.server.services.input_urls import Fetcher, fetch_inputs
+from modelyard.server.services.input_urls import Fetcher, fetch_inputs, may_have_urls
+from modelyard.server.services.split import Headers
 from modelyard.server.services.targets import Address, Target, Targets
 from modelyard.server.store.base import Store
 from modelyard.server.store.changes import Waiter
@@ -71,19 +72,22 @@ class Predict:
         request: PostModelOutputsRequest,
         raw: bytes | None,
         *,
+        headers: Headers = (),
         caller: str = "",
         deadline: float | None,
         note: bytes = b"",
     ) -> bytes:
-        """One request, one serialised `MultiOutputResponse`. `caller` is the id of the token: see `Router.call`;
-        `note` what the worker is told beside it: `wire/notes.py`.
+        """One request, one serialised `MultiOutputResponse`. `headers` are those of the request, `caller` is the id of
+        the token: see `Router.call`; `note` what the worker is told beside it: `wire/notes.py`.
 
         Raises what `Targets.resolve` and `Router.call` raise, and InvalidRequest or InvalidInput for its inputs.
         """
         _check_inputs(request)
-        target = await self._reach(address, caller, deadline)
-        payload = await self._prepare(target, address, request, raw, note)
-        await self._hold(target, caller, deadline)
+        target = self._recall(address, headers) or await self._reach(address, headers, caller, deadline)
+        if may_have_urls(request):
+            raw = await self._fetch(request, raw, address)
+            await self._hold(target, caller, deadline)
+        payload = _compose(target, request, raw, note)
         return await self._router.call(target.version_id, payload, caller=caller, deadline=deadline)
 
     async def generate(
@@ -92,15 +96,18 @@ class Predict:
         request: PostModelOutputsRequest,
         raw: bytes | None,
         *,
+        headers: Headers = (),
         caller: str = "",
         deadline: float | None,
         note: bytes = b"",
     ) -> AsyncGenerator[bytes, None]:
         """One request, answers as the author yields them. Raises as `predict` does; what was yielded has been sent."""
         _check_inputs(request)
-        target = await self._reach(address, caller, deadline)
-        payload = await self._prepare(target, address, request, raw, note)
-        await self._hold(target, caller, deadline)
+        target = self._recall(address, headers) or await self._reach(address, headers, caller, deadline)
+        if may_have_urls(request):
+            raw = await self._fetch(request, raw, address)
+            await self._hold(target, caller, deadline)
+        payload = _compose(target, request, raw, note)
         opened = self._router.open(target.version_id, "generate", payload, caller=caller, deadline=deadline)
         async with opened as exchange:
             async for answer in exchange:
@@ -111,6 +118,7 @@ class Predict:
         address: Address,
         requests: AsyncIterator[RequestMessage],
         *,
+        headers: Headers = (),
         caller: str = "",
         deadline: float | None,
         note: bytes = b"",
@@ -120,7 +128,7 @@ class Predict:
         Published clients cannot send a stream again, so it waits for the build and for a replica as long as its
         deadline allows.
         """
-        target = await self._resolve_built(address, deadline)
+        target = await self._resolve_built(address, headers, deadline)
         try:
             await self._hold(target, caller, deadline, is_patient=True)
         except ModelBusy as error:
@@ -134,12 +142,12 @@ class Predict:
                 feeder.cancel()
                 await asyncio.gather(feeder, return_exceptions=True)
 
-    async def _resolve_built(self, address: Address, deadline: float | None) -> Target:
+    async def _resolve_built(self, address: Address, headers: Headers, deadline: float | None) -> Target:
         """As `Targets.resolve`, but waits while the version is being built."""
         waiter = self._store.watch()
         while True:
             try:
-                return await self._targets.resolve(address)
+                return await self._targets.resolve(address, headers)
             except ModelDeploying:
                 if deadline is not None and time.monotonic() >= deadline:
                     raise
@@ -158,7 +166,9 @@ class Predict:
         wrong."""
         try:
             async for one in requests:
-                await exchange.send(await self._prepare(target, address, one.message, one.raw, note))
+                _check_inputs(one.message)
+                raw = await self._fetch(one.message, one.raw, address)
+                await exchange.send(_compose(target, one.message, raw, note))
                 note = b""
             exchange.end()
         except ModelyardError as error:
@@ -167,32 +177,30 @@ class Predict:
             log.exception("stream.crashed version=%s", target.version_id)
             exchange.cancel(InternalError("a fault of the server while it read the stream"))
 
-    async def _prepare(
-        self, target: Target, address: Address, request: PostModelOutputsRequest, raw: bytes | None, note: bytes
-    ) -> bytes:
-        """The bytes for the worker: the note, the version's defaults, then the caller's request."""
-        _check_inputs(request)
-        if await fetch_inputs(request, self._fetcher, tenant=address.user_id):
-            raw = None
-        if request.HasField("model") and request.model.model_version.output_info.data.concepts:
-            return note + _merge(target, request)
-        return note + target.prefix + (request.SerializeToString() if raw is None else raw)
+    async def _fetch(self, request: PostModelOutputsRequest, raw: bytes | None, address: Address) -> bytes | None:
+        """Fetch what its URLs lead to, into the request; the bytes it came as, where they still are the request."""
+        return None if await fetch_inputs(request, self._fetcher, tenant=address.user_id) else raw
 
-    async def _reach(self, address: Address, caller: str, deadline: float | None) -> Target:
+    def _recall(self, address: Address, headers: Headers) -> Target | None:
+        """As `_reach`, where there is nothing to wait for: nearly always."""
+        target = self._targets.recall(address, headers)
+        return target if target is not None and self._router.is_ready(target.version_id) else None
+
+    async def _reach(self, address: Address, headers: Headers, caller: str, deadline: float | None) -> Target:
         """The version to ask, once it has a replica. Where the traffic moves while a request waits, it goes along."""
-        target = await self._targets.resolve(address)
+        target = await self._targets.resolve(address, headers)
         if self._router.is_ready(target.version_id):
             return target
         changes = self._store.watch()
         while True:
             holding = asyncio.create_task(self._hold(target, caller, deadline))
-            moved = await self._follow(address, target, changes, holding)
+            moved = await self._follow(address, headers, target, changes, holding)
             if moved is None:
                 return target
             target = moved
 
     async def _follow(
-        self, address: Address, target: Target, changes: Waiter, holding: asyncio.Task[None]
+        self, address: Address, headers: Headers, target: Target, changes: Waiter, holding: asyncio.Task[None]
     ) -> Target | None:
         """Wait with a request that is held: None when its replica is there, else where the traffic is now."""
         try:
@@ -203,7 +211,7 @@ class Predict:
                 finally:
                     watching.cancel()
                 if not holding.done():
-                    now = await self._targets.resolve(address)
+                    now = await self._targets.resolve(address, headers)
                     if now.version_id != target.version_id and self._router.is_ready(now.version_id):
                         return now
             holding.result()
@@ -256,6 +264,13 @@ def _check_inputs(request: PostModelOutputsRequest) -> None:
         raise InvalidRequest("inputs: the request has none; send at least one")
     if count > MAX_INPUTS:
         raise InvalidRequest(f"inputs: the request has {count}; at most {MAX_INPUTS} are allowed")
+
+
+def _compose(target: Target, request: PostModelOutputsRequest, raw: bytes | None, note: bytes) -> bytes:
+    """The bytes for the worker: the note, the version's defaults, then the caller's request."""
+    if request.HasField("model") and request.model.model_version.output_info.data.concepts:
+        return note + _merge(target, request)
+    return note + target.prefix + (request.SerializeToString() if raw is None else raw)
 
 
 def _merge(target: Target, request: PostModelOutputsRequest) -> bytes:

@@ -9,7 +9,8 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from modelyard.errors import InvalidRequest, ModelDeploying, ModelNotDeployed, VersionNotFound
@@ -25,9 +26,9 @@ MAX_REMEMBERED = 10_000
 BUILDING = frozenset({VersionState.UPLOADING, VersionState.UPLOADED, VersionState.BUILDING, VersionState.BUILT})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Address:
-    """What a request says of the model: the version, and in short forms the app, may be empty."""
+class Address(NamedTuple):
+    """What a request says of the model: the version, and in short forms the app, may be empty. A tuple, because each
+    request makes one and looks it up."""
 
     user_id: str
     app_id: str
@@ -36,8 +37,6 @@ class Address:
     """Its id or its number: whoever names it gets it, whatever the traffic is."""
     deployment_id: str = ""
     """The name of an endpoint, where the request asks one instead of the model."""
-    headers: Headers = field(default=(), compare=False, repr=False)
-    """Of this one request: an endpoint's rules may look at them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +82,14 @@ class Targets:
         self._resolving: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
         """Many who ask at once cause one look."""
 
-    async def resolve(self, address: Address) -> Target:
-        """The version to ask.
+    def recall(self, address: Address, headers: Headers = ()) -> Target | None:
+        """As `resolve`, where the answer is remembered."""
+        self._follow_changes()
+        route = self._recall(address)
+        return None if route is None else route.only or route.choose(headers)
+
+    async def resolve(self, address: Address, headers: Headers = ()) -> Target:
+        """The version to ask. An endpoint's rules may look at the headers of the request.
 
         Raises:
             ModelNotFound: there is no such model. VersionNotFound: or no such version of it.
@@ -96,7 +101,7 @@ class Targets:
         if route is None:
             async with self._resolving.setdefault(address, asyncio.Lock()):
                 route = self._recall(address) or await self._look_up(address)
-        return route.only or route.choose(address.headers)
+        return route.only or route.choose(headers)
 
     def _follow_changes(self) -> None:
         if self._changes.has_changed():
@@ -116,7 +121,7 @@ class Targets:
         if generation == self._generation:  # else it may be of before the change: good for this request, no other
             if len(self._remembered) >= MAX_REMEMBERED:
                 self._remembered.clear()
-            self._remembered[replace(address, headers=())] = (asked_at, route)
+            self._remembered[address] = (asked_at, route)
         return route
 
     async def _find_route(self, address: Address) -> Route:

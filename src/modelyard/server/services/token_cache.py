@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from modelyard.server.records import Token
+from modelyard.server.records import Caller, Token
 
 FRESH_S = 1.0
 MAX_ENTRIES = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Entry:
     token: Token
     stale_at: float
+    verified: tuple[str, Caller] | None = None
+    """The text that was found to be this token's, and whose it is; None where it has to be looked at each time."""
 
 
 class TokenCache:
@@ -43,6 +46,20 @@ class TokenCache:
             return token
         async with self._reading.setdefault(token_id, asyncio.Lock()):
             return self._peek(token_id) or await self._fetch(token_id)
+
+    def recall(self, token_id: str, text: str) -> Caller | None:
+        """Whose token this is, where the same text was verified against what is remembered."""
+        entry = self._entries.get(token_id)
+        if entry is None or entry.verified is None or self._monotonic() >= entry.stale_at:
+            return None
+        known, caller = entry.verified
+        return caller if hmac.compare_digest(known, text) else None
+
+    def remember(self, token: Token, text: str, caller: Caller) -> None:
+        """The text was found to be this token's, which ends at no time that could come before the next look."""
+        entry = self._entries.get(token.token_id)
+        if entry is not None and entry.token is token:
+            entry.verified = text, caller
 
     def forget(self, token_id: str) -> None:
         """It has changed."""

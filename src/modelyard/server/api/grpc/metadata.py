@@ -38,15 +38,18 @@ def read_metadata(headers: Headers) -> dict[bytes, bytes]:
 def make_envelope(metadata: dict[bytes, bytes], headers: Headers, request_id: str) -> Envelope:
     """What dispatch needs; raises `InvalidRequest` for a wrong timeout."""
     authorization = metadata.get(b"authorization")
-    timeout = metadata.get(b"grpc-timeout")
-    return Envelope(
+    envelope = Envelope(
         authorization=None if authorization is None else authorization.decode("latin-1"),
         request_id=request_id,
-        deadline=None if timeout is None else time.monotonic() + parse_timeout(timeout),
-        hub_token=metadata.get(HUB_TOKEN_HEADER, b"").decode("latin-1"),
-        version=metadata.get(VERSION_HEADER, b"").decode("latin-1"),
+        deadline=None,
         headers=headers,
     )
+    if len(metadata) > 1:
+        if (timeout := metadata.get(b"grpc-timeout")) is not None:
+            envelope.deadline = time.monotonic() + parse_timeout(timeout)
+        envelope.hub_token = metadata.get(HUB_TOKEN_HEADER, b"").decode("latin-1")
+        envelope.version = metadata.get(VERSION_HEADER, b"").decode("latin-1")
+    return envelope
 
 
 def read_encoding(metadata: dict[bytes, bytes]) -> str:

@@ -1,4 +1,8 @@
-"""What a handler of a V2 method is given, and what it gives back: the contract between the doors and the nouns."""
+"""What a handler of a V2 method is given, and what it gives back: the contract between the doors and the nouns.
+
+The classes are not frozen, and yet nobody changes them: each request makes one of each, and to make a frozen one costs
+four times as much (docs/adr/0026).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ VERSION_HEADER = b"x-modelyard-version"
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class Envelope:
     """What a door knows of a request besides its message."""
 
@@ -33,7 +37,7 @@ class Envelope:
     """All headers, as they came."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class Call:
     """One request that passed the checks: who calls what, in which app."""
 
@@ -59,7 +63,7 @@ class Call:
     """What measures it; None where nothing does."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Incoming:
     """One request message; `raw` is the same message serialised, where the door got it so."""
 

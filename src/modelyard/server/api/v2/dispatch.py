@@ -150,6 +150,8 @@ class V2:
     async def _authenticate(self, method: Method, envelope: Envelope) -> Caller | None:
         if method.auth is AuthKind.NONE:
             return None
+        if caller := self._access.recall(envelope.authorization):
+            return caller
         return await self._access.authenticate(envelope.authorization)
 
     def _authorize(

@@ -37,6 +37,7 @@ class OutputsV2:
                 address,
                 request,
                 call.raw,
+                headers=call.headers,
                 caller=_name_caller(call),
                 deadline=call.deadline,
                 note=_make_note(call),
@@ -57,6 +58,7 @@ class OutputsV2:
             address,
             request,
             call.raw,
+            headers=call.headers,
             caller=_name_caller(call),
             deadline=call.deadline,
             note=_make_note(call),
@@ -78,6 +80,7 @@ class OutputsV2:
         answers = self._predict.stream(
             address,
             checked,
+            headers=call.headers,
             caller=_name_caller(call),
             deadline=call.deadline,
             note=_make_note(call),
@@ -140,5 +143,4 @@ def _read_address(call: Call, request: PostModelOutputsRequest) -> Address:
         model_id=request.model_id or model.id,
         version_id=request.version_id or model.model_version.id or call.version,
         deployment_id=request.runner_selector.deployment.id if request.HasField("runner_selector") else "",
-        headers=call.headers,
     )
