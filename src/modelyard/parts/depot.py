@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -286,6 +286,16 @@ def seal(path: Path, digest: str) -> None:
         os.close(descriptor)
 
 
+def seal_all(files: Sequence[tuple[Path, str]]) -> None:
+    """`seal` for many files that were just written: the disk is waited for once all of them are as they shall be, and
+    takes them together."""
+    for path, digest in files:
+        path.chmod(0o444)
+        _set_times(path, digest)
+    for path, _ in files:
+        _sync_file(path)
+
+
 def has_seal(path: Path, digest: str) -> bool:
     """Is it a file that `seal` closed with this content, and nobody has written to since?"""
     try:
@@ -297,6 +307,14 @@ def has_seal(path: Path, digest: str) -> bool:
 def is_seal_of(mtime_ns: int, digest: str) -> bool:
     """Is it the time of modification that `seal` gives to this content?"""
     return mtime_ns == _seal_of(digest)
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _set_times(file: Path | int, digest: str) -> None:

@@ -540,6 +540,7 @@ async def test_what_a_user_has_sent_but_not_used_is_bounded_until_it_is_used(hou
     yard = Yard(house, tmp_path, arrivals_bytes=10 * LEAST_BYTES)
     assert len((await yard.ask()).missing) < 10
     waste = [(hashlib.sha256(bytes([number])).hexdigest(), bytes([number])) for number in range(11)]
+    assert await yard.deltas.receive_bundle(ADA, stream(write_bundle(waste[:10]))) == 10
     with pytest.raises(TooLarge, match="of no version yet") as refused:
         await yard.deltas.receive_bundle(ADA, stream(write_bundle(waste)))
     assert "--arrivals" in refused.value.hint

@@ -56,10 +56,10 @@ class ArrivalRoom:
                 )
 
     @contextmanager
-    def promise(self, owner: AppKey, size_bytes: int) -> Iterator[None]:
-        """Hold room for a file, or the rest of one, that is written in the block. Raises TooLarge."""
-        self.check(owner, size_bytes)
-        user, more = self._user_of(owner), max(size_bytes, LEAST_BYTES)
+    def promise(self, owner: AppKey, size_bytes: int, files: int = 1) -> Iterator[None]:
+        """Hold room for what is written in the block: files, or the rest of one. Raises TooLarge."""
+        self.check(owner, size_bytes, files)
+        user, more = self._user_of(owner), max(size_bytes, files * LEAST_BYTES)
         with self._lock:
             self._promised[user] += more
         try:

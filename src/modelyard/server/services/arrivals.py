@@ -11,13 +11,13 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from modelyard.errors import Conflict, InvalidRequest
-from modelyard.parts.depot import BLOCK_BYTES, has_seal, seal
+from modelyard.parts.depot import BLOCK_BYTES, has_seal, seal, seal_all
 from modelyard.server import failpoints
 from modelyard.server.records import AppKey
 from modelyard.server.services.arrival_room import ArrivalRoom
@@ -119,16 +119,21 @@ class Arrivals:
 
         Raises:
             InvalidRequest: the bytes are not the digest's.
-            Conflict: it is being sent by another connection.
+            Conflict: one is being sent by another connection; none of them is here because of this call.
             TooLarge: the disk has no room, or too much of the owner's lies here.
         """
-        files = list(files)
-        check_disk(self._room.root, sum(len(content) for _, content in files))
+        right: dict[str, bytes] = {}
+        wrong = ""
         for digest, content in files:
             if hashlib.sha256(content).hexdigest() != digest:
-                raise _differs(digest)
+                wrong = digest
+                break
             if not self.find(owner, digest, len(content)):
-                self._put(owner, digest, content)
+                right[digest] = content
+        if right:
+            self._put(owner, right)
+        if wrong:
+            raise _differs(wrong)
 
     def check_room(self, owner: AppKey, size_bytes: int, *, files: int) -> None:
         """May so much more be sent? Raises TooLarge."""
@@ -150,19 +155,28 @@ class Arrivals:
                     path.unlink(missing_ok=True)
                     self._running.pop(path, None)
 
-    def _put(self, owner: AppKey, digest: str, content: bytes) -> None:
-        path = self._part_of(owner, digest)
-        with self._alone(path, digest), self._room.promise(owner, len(content)):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._running.pop(path, None)
+    def _put(self, owner: AppKey, files: Mapping[str, bytes]) -> None:
+        size_bytes = sum(len(content) for content in files.values())
+        check_disk(self._room.root, size_bytes)
+        parts = [(self._part_of(owner, digest), digest) for digest in files]
+        with ExitStack() as stack:
+            for path, digest in parts:
+                stack.enter_context(self._alone(path, digest))
+            stack.enter_context(self._room.promise(owner, size_bytes, len(files)))
+            self._room.folder_of(owner).mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                path.write_bytes(content)
+                for path, digest in parts:
+                    path.unlink(missing_ok=True)  # what a piece began, or a crash left
+                    self._running.pop(path, None)
+                    path.write_bytes(files[digest])
+                seal_all(parts)
             except OSError as error:
-                path.unlink(missing_ok=True)
-                raise explain_fault(error, path.parent) from error
-            seal(path, digest)
-            path.replace(path.with_suffix(""))
-            failpoints.hit("delta.file_whole")
+                for path, _ in parts:
+                    path.unlink(missing_ok=True)
+                raise explain_fault(error, self._room.root) from error
+            for path, _ in parts:
+                path.replace(path.with_suffix(""))
+                failpoints.hit("delta.file_whole")
 
     @contextmanager
     def _alone(self, path: Path, digest: str) -> Iterator[None]:
