@@ -1,4 +1,8 @@
-"""How long property tests look: a little in every run, as long as asked for by `script/fuzz`."""
+"""For all tests: how long property tests look, and how many threads the networks of example models have.
+
+Property tests look a little in every run, and as long as asked for by `script/fuzz`. The networks are tiny, and run on
+all cores at once they would only fight with the tests beside them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 SUPPRESSED = (HealthCheck.too_slow, HealthCheck.function_scoped_fixture)
 
 settings.register_profile("tests", max_examples=60, deadline=None, suppress_health_check=SUPPRESSED)

@@ -5,21 +5,15 @@ An environment is named by a hash of its pins, made once with uv, and reused by 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from support.server import CACHE, RunningServer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from support.server import CACHE, RunningServer, locked
 
 UV = Path(sys.executable).parent / "uv"
 CLIENTS = Path(__file__).parent / "clients"
@@ -64,7 +58,7 @@ def make_published(pins: tuple[str, ...]) -> Published:
     """The environment of these pins; made when it is not there yet, by one of the runs that want it."""
     name = hashlib.sha256("\n".join((sys.version.split()[0], *pins)).encode()).hexdigest()[:16]
     root = CACHE / "published" / name
-    with _locked(root.with_suffix(".lock")):
+    with locked(root.with_suffix(".lock")):
         if not (root / "complete").exists():
             shutil.rmtree(root, ignore_errors=True)
             _uv("venv", "--python", sys.executable, str(root))
@@ -78,11 +72,3 @@ def _uv(*arguments: str) -> None:
         [UV, "--quiet", *arguments], capture_output=True, text=True, timeout=MAKE_TIMEOUT_S, check=False
     )
     assert done.returncode == 0, f"uv {' '.join(arguments)}:\n{done.stderr}"
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -27,7 +27,7 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 
 class Gated(ModelRunner):
     def predict(self, request):
-        while not Path("gate").exists():
+        while Path("closed").exists():
             time.sleep(0.01)
         output = resources_pb2.Output(data=request.inputs[0].data)
         return service_pb2.MultiOutputResponse(outputs=[output])
@@ -85,6 +85,7 @@ def test_published_clients_come_again_when_a_model_is_busy(
     folder = write_folder(tmp_path / "f", model=GATED, model_id="gated", threads=1)
     with running_server(data_dir, "--queue-size", "1") as server, V2(server) as v2, ThreadPoolExecutor(8) as pool:
         version_id = deploy(v2, folder, "gated")
+        (data_dir / "versions" / version_id / "closed").touch()  # from here: its warm-up had to be answered
         flood = [pool.submit(v2.predict, "gated", "x", timeout=120) for _ in range(3)]
         script = str(CLIENTS / "predict_once.py")
         clients = [pool.submit(one.run, "python", script, server.user_id, "gated", server=server) for one in (old, new)]
@@ -96,7 +97,7 @@ def test_published_clients_come_again_when_a_model_is_busy(
         while refusals() < 2:
             assert time.monotonic() < end, "".join(server.errors)
             time.sleep(0.05)
-        (data_dir / "versions" / version_id / "gate").touch()
+        (data_dir / "versions" / version_id / "closed").unlink()
         for client in clients:
             done = client.result()
             assert done.returncode == 0, done.stdout + done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 
 from modelyard.parts.environment import BuilderSettings, Environments
 from support.hub import Content, Hub
-from support.server import CACHE, V2
+from support.server import CACHE, V2, locked
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -30,9 +31,20 @@ OTHER_FORMATS: Mapping[str, Content] = {"pytorch_model.bin": b"\x80\x02", "tf_mo
 """What such repositories also hold, and nobody should download."""
 
 
-def build_lab(root: Path) -> Path:
-    """Make checkpoints, media and expected answers with the interpreter that the examples run with."""
-    run_script((EXAMPLES / "llm" / "requirements.txt").read_text(), LAB, root)
+def build_lab() -> Path:
+    """Checkpoints, media and expected answers, made by the interpreter that the examples run with.
+
+    Made once by those who want them at the same time, and kept until what makes them changes.
+    """
+    requirements = (EXAMPLES / "llm" / "requirements.txt").read_text()
+    sources = [path.read_text() for path in sorted(LAB.glob("*.py"))]
+    name = hashlib.sha256("\n".join((sys.version, requirements, *sources)).encode()).hexdigest()[:16]
+    root = CACHE / "lab" / name
+    with locked(root.with_suffix(".lock")):
+        if not (root / "complete").exists():
+            shutil.rmtree(root, ignore_errors=True)
+            run_script(requirements, LAB, root)
+            (root / "complete").touch()
     return root
 
 
@@ -71,7 +83,7 @@ def run_command(*arguments: str, env: Mapping[str, str]) -> subprocess.Completed
         capture_output=True,
         text=True,
         check=False,
-        timeout=170,
+        timeout=380,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -21,6 +22,15 @@ START_TIMEOUT_S = 60
 CARRIERS = ("h2corn", "pyvoy")
 """What `modelyard up --carrier` takes."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelyard-tests"
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process of the tests at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class RunningServer:

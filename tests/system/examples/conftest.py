@@ -31,8 +31,8 @@ class Lab:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    root = build_lab(tmp_path_factory.mktemp("lab"))
+def lab() -> Lab:
+    root = build_lab()
     return Lab(root=root, expected=json.loads((root / "expected.json").read_text()))
 
 
