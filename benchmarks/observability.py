@@ -3,8 +3,8 @@ and the same one that sends spans of one request in a hundred, or of all, to a c
 at `GET /metrics` once a second meanwhile.
 
 Each server has its own data directory and worker, all on one core, the load and the collector on another; turns
-alternate. Servers are started anew several times: two processes of one program differ by some percent for as long as
-they live. Writes results/observability.json and .md.
+alternate. Servers are started anew several times, each of them first once: two processes of one program differ by some
+percent for as long as they live, and the first is often the fastest. Writes results/observability.json and .md.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ INTRODUCTION = """\
 # What watching costs
 
 Made by `script/bench observability`: {starts} starts of each server, {rounds} rounds of {seconds:g} s for each
-measurement after each, in turns. `metrics` is the server as it is (metrics, read once a second; request ids down to
-the worker), `none` the same program with these functions empty, in gateway and worker (`benchmarks/unobserved.py`).
+measurement after each, in turns; who is started first goes round. `metrics` is the server as it is (metrics, read once
+a second; request ids down to the worker), `none` the same program with these functions empty, in gateway and worker
+(`benchmarks/unobserved.py`).
 `traces` are `metrics` with `--otlp` to a collector that takes everything, and of 1 % with
 `OTEL_TRACES_SAMPLER=parentbased_traceidratio`. Unary predicts of 90 bytes over gRPC; all that serves shares a core.
 
@@ -134,7 +135,7 @@ def measure_start(number: int, cores: Cores, collector: str, rounds: int, second
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         cores.start_servers()
-        names = NAMES if number % 2 == 0 else NAMES[::-1]
+        names = NAMES[number % len(NAMES) :] + NAMES[: number % len(NAMES)]
         servers = {name: start_server(name, root / f"{place}", collector, stack) for place, name in enumerate(names)}
         cores.start_load()
         subjects = {}
@@ -197,8 +198,10 @@ def render(report: Row) -> str:
 
 def main() -> None:
     """Measure and write."""
-    parser = make_parser(__doc__, rounds=3, seconds=1)
-    parser.add_argument("--starts", type=int, default=3, help="how often the servers are started")
+    parser = make_parser(__doc__, rounds=2, seconds=0.9)
+    parser.add_argument(
+        "--starts", type=int, default=4, help="how often the servers are started; four: each is the first once"
+    )
     options = parser.parse_args()
     cores, measured = Cores(), []
     cores.start_load()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Sequence
 
 from modelyard.wire.messages import MultiOutputResponse, Output
@@ -13,6 +14,9 @@ _FIELDS = Output.DESCRIPTOR.fields_by_name
 _TOKENS = tuple(name for name in MADE if name in _FIELDS)
 _TELLS_TOKENS = "prompt_tokens" in _FIELDS and "completion_tokens" in _FIELDS
 """Not in older packages: to look for a field that is not there costs as much as all else here."""
+
+NOTED = 256
+"""Calls that are added up at once, where nobody asks before."""
 
 
 class Made:
@@ -41,48 +45,47 @@ class Made:
 
 
 class Tally:
-    """Any thread counts, once a call or a stream: not once an input."""
+    """Any thread counts, once a call or a stream: not once an input. Calls are noted, and added up many at once."""
 
     def __init__(self) -> None:
         self._stats = Stats()
-        counts = self._stats.counts
-        self._waits, self._calls, self._sizes = counts["wait_s"], counts["predict_s"], counts["batch_inputs"]
-        self._waited_s = self._predicted_s = 0.0
-        self._inputs = self._outputs = 0
+        self._noted: deque[tuple[Sequence[float], int, float, Made]] = deque()
         self._lock = threading.Lock()
 
     def count_call(self, waits_s: Sequence[float], inputs: int, took_s: float, made: Made) -> None:
         """One call of predict: how long its requests had waited, its inputs, how long it took, and what it gave."""
-        with self._lock:
-            for wait_s in waits_s:
-                self._waits[bisect_left(SECONDS, wait_s)] += 1
-                self._waited_s += wait_s
-            self._calls[bisect_left(SECONDS, took_s)] += 1
-            self._predicted_s += took_s
-            self._sizes[bisect_left(COUNTS, inputs)] += 1
-            self._inputs += inputs
-            self._outputs += made.outputs
-            if made.tokens:
-                self._add_tokens(made)
+        noted = self._noted
+        noted.append((waits_s, inputs, took_s, made))
+        if len(noted) >= NOTED:
+            with self._lock:
+                self._add_up()
 
     def count_made(self, made: Made) -> None:
         """What the author gave in a stream."""
         with self._lock:
-            self._outputs += made.outputs
-            self._add_tokens(made)
+            self._add(made)
 
     def encode(self) -> bytes:
         """All since the start."""
         with self._lock:
-            stats = self._stats
-            stats.totals |= {
-                "wait_s": self._waited_s,
-                "predict_s": self._predicted_s,
-                "batch_inputs": float(self._inputs),
-            }
-            stats.made["outputs"] = self._outputs
-            return stats.encode()
+            self._add_up()
+            return self._stats.encode()
 
-    def _add_tokens(self, made: Made) -> None:
+    def _add_up(self) -> None:
+        """All that is noted so far; threads may go on noting."""
+        counts, totals = self._stats.counts, self._stats.totals
+        for _ in range(len(self._noted)):
+            waits_s, inputs, took_s, made = self._noted.popleft()
+            for wait_s in waits_s:
+                counts["wait_s"][bisect_left(SECONDS, wait_s)] += 1
+                totals["wait_s"] += wait_s
+            counts["predict_s"][bisect_left(SECONDS, took_s)] += 1
+            totals["predict_s"] += took_s
+            counts["batch_inputs"][bisect_left(COUNTS, inputs)] += 1
+            totals["batch_inputs"] += inputs
+            self._add(made)
+
+    def _add(self, made: Made) -> None:
+        self._stats.made["outputs"] += made.outputs
         for name, count in made.tokens.items():
             self._stats.made[name] += count

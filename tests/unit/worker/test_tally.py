@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import threading
+
 from modelyard.wire.messages import MultiOutputResponse, Output
 from modelyard.wire.stats import COUNTS, Stats
-from modelyard.worker.tally import Made, Tally
+from modelyard.worker.tally import NOTED, Made, Tally
 
 
 def test_call_is_counted_with_the_wait_of_each_of_its_requests() -> None:
@@ -25,3 +27,20 @@ def test_outputs_and_tokens_are_added_up() -> None:
     stats = Stats.decode(tally.encode())
     assert stats.made["outputs"] == made.outputs >= 2
     assert stats.made["completion_tokens"] in (0, 2)
+
+
+def test_calls_of_many_threads_are_all_counted() -> None:
+    tally = Tally()
+
+    def count() -> None:
+        for _ in range(3 * NOTED + 7):
+            tally.count_call([0.01], 1, 0.1, Made())
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    stats = Stats.decode(tally.encode())
+    assert sum(stats.counts["predict_s"]) == sum(stats.counts["wait_s"]) == 4 * (3 * NOTED + 7)
+    assert stats.totals["batch_inputs"] == 4 * (3 * NOTED + 7)

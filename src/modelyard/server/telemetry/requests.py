@@ -69,7 +69,7 @@ class Requests:
         self._method_room = Room(MAX_SERIES)
         self._model_room = Room(MAX_SERIES)
         self._methods: dict[str, Answered] = {}
-        self._models: dict[tuple[str, str, str, str], Answered] = {}
+        self._models: dict[str, dict[ModelName, Answered]] = {}
 
     def of_method(self, method: str) -> Answered:
         """Requests that are no model's."""
@@ -80,11 +80,15 @@ class Requests:
 
     def of_model(self, method: str, model: ModelName) -> Answered:
         """Requests of a model; those beyond a thousand are counted together."""
-        found = self._models.get((method, *model))
-        if found is None:
-            place = (method, *model) if len(self._models) < MAX_SERIES else (method, OTHER, "", "")
-            found = self._models.setdefault(place, Answered(self._model_room))
-        return found
+        try:
+            return self._models[method][model]
+        except KeyError:
+            return self._make(method, model)
+
+    def _make(self, method: str, model: ModelName) -> Answered:
+        by_model = self._models.setdefault(method, {})
+        is_room = sum(len(one) for one in self._models.values()) < MAX_SERIES
+        return by_model.setdefault(model if is_room else (OTHER, "", ""), Answered(self._model_room))
 
     def count_upload(self, code: int, took_s: float) -> None:
         """An upload is over."""
@@ -110,8 +114,9 @@ class Requests:
         """Method, model or nothing, and what was counted."""
         for method, answered in self._methods.items():
             yield method, "", answered
-        for (method, user_id, app_id, model_id), answered in self._models.items():
-            yield method, f"{user_id}/{app_id}/{model_id}" if model_id else user_id, answered
+        for method, by_model in self._models.items():
+            for name, answered in by_model.items():
+                yield method, OTHER if name[0] == OTHER and not name[2] else "/".join(name), answered
 
 
 class Stopwatch:
