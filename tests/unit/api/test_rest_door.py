@@ -360,3 +360,28 @@ async def test_websocket_is_closed() -> None:
     exchange.incoming.put_nowait({"type": "websocket.connect"})
     await exchange.run(app_of())
     assert exchange.sent[0]["type"] == "websocket.close"
+
+
+def test_what_paths_name_are_texts() -> None:
+    """`fill_from_path` merges them: a number that is 0 would be lost."""
+    for method in load_methods().values():
+        for binding in method.bindings:
+            for segment in binding.template.split("/"):
+                if segment.startswith("{"):
+                    descriptor, field = method.request_type.DESCRIPTOR, None
+                    for name in segment[1:-1].split("."):
+                        field = descriptor.fields_by_name.get(name)
+                        descriptor = field.message_type if field else None
+                        if descriptor is None:
+                            break
+                    assert field is None or (field.type == field.TYPE_STRING and not field.is_repeated), segment
+
+
+async def test_a_path_that_comes_again_names_the_same_whatever_else_the_request_says() -> None:
+    routes = Routes(load_methods().values(), frozenset())
+    scope = {"path": "/v2/models/m%2F1/outputs", "raw_path": b"/v2/models/m%2F1/outputs"}
+    first, again = routes.find("POST", scope), routes.find("POST", scope)
+    assert first is again
+    assert first.values == ("m/1",)
+    assert routes.find("DELETE", scope) is None
+    assert routes.find("POST", {**scope, "raw_path": b"/v2/models/other/outputs"}).values == ("other",)

@@ -53,11 +53,12 @@ class Answer:
             await self.message(payload)
             await self.finish(extra=extra)
             return
-        await self._start()
+        send, self._has_started = self._send, True
         prefix, payload = self._frame(payload)
-        await self._send({"type": "http.response.body", "body": prefix + payload, "more_body": False})
-        headers = [STATUS_OK, *extra] if extra else [STATUS_OK]
-        await self._send({"type": "http.response.trailers", "headers": headers})
+        headers = answer_headers(self._request_id, is_gzip=self._is_gzip)
+        await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": True})
+        await send({"type": "http.response.body", "body": prefix + payload, "more_body": False})
+        await send({"type": "http.response.trailers", "headers": [STATUS_OK, *extra] if extra else [STATUS_OK]})
 
     def _frame(self, payload: bytes) -> tuple[bytes, bytes]:
         """The prefix and the message as it travels."""

@@ -55,6 +55,7 @@ class GrpcDoor:
 
     def __init__(self, v2: V2, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self._v2 = v2
+        self._methods = {f"/{SERVICE}/{name}": v2.find(name) for name in v2.handled}
         self._lookout = Lookout()
         self._max_message_bytes = max_message_bytes
 
@@ -64,7 +65,7 @@ class GrpcDoor:
         answer = Answer(send, request_id, is_gzip=wants_gzip(metadata))
         name = "-"
         try:
-            method = self._find(scope["path"])
+            method = self._methods.get(scope["path"]) or self._find(scope["path"])
             name = method.name
             envelope = make_envelope(metadata, scope["headers"], request_id)
             await self._call(method, envelope, read_encoding(metadata), receive, answer)

@@ -47,14 +47,17 @@ def make_envelope(metadata: dict[bytes, bytes], headers: Headers, request_id: st
     if len(metadata) > 1:
         if (timeout := metadata.get(b"grpc-timeout")) is not None:
             envelope.deadline = time.monotonic() + parse_timeout(timeout)
-        envelope.hub_token = metadata.get(HUB_TOKEN_HEADER, b"").decode("latin-1")
-        envelope.version = metadata.get(VERSION_HEADER, b"").decode("latin-1")
+        if hub_token := metadata.get(HUB_TOKEN_HEADER):
+            envelope.hub_token = hub_token.decode("latin-1")
+        if version := metadata.get(VERSION_HEADER):
+            envelope.version = version.decode("latin-1")
     return envelope
 
 
 def read_encoding(metadata: dict[bytes, bytes]) -> str:
     """How the request's compressed messages are compressed."""
-    return metadata.get(b"grpc-encoding", b"").decode("latin-1") or IDENTITY
+    encoding = metadata.get(b"grpc-encoding")
+    return encoding.decode("latin-1") if encoding else IDENTITY
 
 
 def parse_timeout(text: bytes) -> float:
@@ -67,8 +70,9 @@ def parse_timeout(text: bytes) -> float:
 
 def wants_gzip(metadata: dict[bytes, bytes]) -> bool:
     """Does the client compress with gzip itself, and take it? Then its answers are compressed, too."""
-    accepted = metadata.get(b"grpc-accept-encoding", b"").split(b",")
-    return metadata.get(b"grpc-encoding") == b"gzip" and any(one.strip() == b"gzip" for one in accepted)
+    if metadata.get(b"grpc-encoding") != b"gzip":
+        return False
+    return any(one.strip() == b"gzip" for one in metadata.get(b"grpc-accept-encoding", b"").split(b","))
 
 
 def answer_headers(request_id: str, *, is_gzip: bool = False) -> Headers:

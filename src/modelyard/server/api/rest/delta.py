@@ -17,7 +17,8 @@ from modelyard.parts.files import is_digest
 from modelyard.server.api.doorway.types import Scope
 from modelyard.server.api.rest.fill import fill
 from modelyard.server.api.rest.json_text import read_object
-from modelyard.server.api.rest.requests import read_body, split_path
+from modelyard.server.api.rest.requests import read_body
+from modelyard.server.api.rest.routes import split_path
 from modelyard.server.api.rest.visit import Visit
 from modelyard.server.api.v2.call import Call
 from modelyard.server.api.v2.dispatch import V2

@@ -13,7 +13,7 @@ from modelyard.server.api.rest import requests
 from modelyard.server.api.rest.delta import DeltaPaths, is_below
 from modelyard.server.api.rest.metrics import METRICS, MetricsPage
 from modelyard.server.api.rest.plain import PlainPages, is_plain
-from modelyard.server.api.rest.routes import Match, Routes
+from modelyard.server.api.rest.routes import Match, Routes, split_path
 from modelyard.server.api.rest.visit import Visit
 from modelyard.server.api.v2.call import Envelope, Incoming
 from modelyard.server.api.v2.dispatch import V2
@@ -68,10 +68,9 @@ class RestDoor:
         if self._delta is not None and is_below(visit.scope["path"]):
             await self._delta.answer(visit)
             return
-        segments = requests.split_path(visit.scope)
-        match = self._routes.match(visit.verb, segments)
+        match = self._routes.find(visit.verb, visit.scope)
         if match is None:
-            await self._turn_away(visit, segments)
+            await self._turn_away(visit, split_path(visit.scope))
             return
         visit.name = match.route.method.name
         self._v2.find(visit.name)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from google.protobuf import json_format
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 
 from modelyard.server.api.rest.fields import is_map, is_repeated, is_well_known
 from modelyard.server.api.v2.call import Reply
@@ -40,22 +40,23 @@ def parse_reply(method: Method, reply: Reply) -> Any:
 
 def render_quickly(message: Any) -> dict[str, Any]:
     """The JSON object of the message, in which bytes are still bytes."""
-    return {field.name: _writer_of(field)(value) for field, value in message.ListFields()}
+    found: dict[str, Any] = {}
+    for field, value in message.ListFields():
+        name, write = _WRITERS.get(field) or _writer_of(field)
+        found[name] = value if write is _same else write(value)
+    return found
 
 
 def _render_by_protobuf(message: Any) -> Any:
     return json_format.MessageToDict(message, preserving_proto_field_name=True, use_integers_for_enums=True)
 
 
-_WRITERS: dict[Descriptor | None, dict[int, Callable[[Any], Any]]] = {}
+_WRITERS: dict[FieldDescriptor, tuple[str, Callable[[Any], Any]]] = {}
+"""The name of each field that was met, and what makes JSON of its value."""
 
 
-def _writer_of(field: FieldDescriptor) -> Callable[[Any], Any]:
-    writers = _WRITERS.setdefault(field.containing_type, {})
-    writer = writers.get(field.number)
-    if writer is None:
-        writer = writers[field.number] = _make_writer(field)
-    return writer
+def _writer_of(field: FieldDescriptor) -> tuple[str, Callable[[Any], Any]]:
+    return _WRITERS.setdefault(field, (field.name, _make_writer(field)))
 
 
 def _make_writer(field: FieldDescriptor) -> Callable[[Any], Any]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from urllib.parse import unquote
+from functools import lru_cache
 
 from modelyard.errors import Cancelled, InvalidRequest, TooLarge
 from modelyard.server.api.doorway.inflow import Inflow
-from modelyard.server.api.doorway.types import Event, Headers, Receive, Scope
+from modelyard.server.api.doorway.types import Event, Headers, Receive
 from modelyard.server.api.rest.fill import fill
 from modelyard.server.api.rest.json_text import read_object
 from modelyard.server.api.rest.query import fill_from_query, set_field
-from modelyard.server.api.rest.routes import Match
+from modelyard.server.api.rest.routes import REMEMBERED, Match
 from modelyard.server.api.v2.call import Incoming
 from modelyard.wire.messages import Message
 
@@ -23,16 +23,6 @@ TIMEOUT_HEADER = b"request-timeout"
 """Seconds that the caller waits, such as `2.5`: what `grpc-timeout` is to gRPC."""
 MAX_TIMEOUT_S = 1e8
 WHOLE = "*"
-
-
-def split_path(scope: Scope) -> list[str]:
-    """The path's segments, decoded one by one: an encoded slash stays inside its segment."""
-    raw = scope.get("raw_path")
-    path = raw.partition(b"?")[0].decode("latin-1") if raw else scope["path"]
-    try:
-        return [unquote(segment, errors="strict") for segment in path.removeprefix("/").split("/")]
-    except UnicodeDecodeError:
-        raise InvalidRequest("the path is not UTF-8") from None
 
 
 def read_deadline(value: bytes | None) -> float | None:
@@ -80,9 +70,17 @@ def make_message(match: Match, query: bytes, body: bytes) -> Message:
 
 
 def fill_from_path(message: Message, match: Match) -> None:
-    """Set what the path's variables name."""
+    """Set what the path's variables name: all of them are texts, and none is empty."""
+    message.MergeFrom(_named_by(match))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _named_by(match: Match) -> Message:
+    """A request with nothing but what the path says."""
+    named = match.route.method.request_type()
     for name, value in zip(match.route.variables, match.values, strict=True):
-        set_field(message, name, [value])
+        set_field(named, name, [value])
+    return named
 
 
 async def read_lines(match: Match, inflow: Inflow) -> AsyncIterator[Incoming]:

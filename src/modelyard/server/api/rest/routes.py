@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
-from modelyard.errors import InternalError
+from modelyard.errors import InternalError, InvalidRequest
+from modelyard.server.api.doorway.types import Scope
 from modelyard.wire.methods import Binding, Method
+
+REMEMBERED = 4096
+REMEMBERED_BYTES = 512
+"""Callers ask for the same few paths again and again; longer ones are looked up each time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +28,9 @@ class Route:
     """Dotted field names, in the order of the template's variable segments."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Match:
-    """A route, and what the path says for its variables."""
+    """A route, and what the path says for its variables. One object stands for a path that comes again."""
 
     route: Route
     values: tuple[str, ...]
@@ -47,9 +53,23 @@ class Routes:
 
     def __init__(self, methods: Iterable[Method], preferred: frozenset[str]) -> None:
         self._root = _Node()
+        self._found: dict[tuple[str, bytes], Match] = {}
         for method in sorted(methods, key=lambda one: one.name not in preferred):
             for binding in method.bindings:
                 self._add(method, binding)
+
+    def find(self, verb: str, scope: Scope) -> Match | None:
+        """As `match`, for a request; raises `InvalidRequest` where its path is no text."""
+        key = verb, scope.get("raw_path") or b""
+        match = self._found.get(key)
+        if match is not None:
+            return match
+        match = self.match(verb, split_path(scope))
+        if match is not None and 0 < len(key[1]) <= REMEMBERED_BYTES:
+            if len(self._found) >= REMEMBERED:
+                self._found.clear()
+            self._found[key] = match
+        return match
 
     def match(self, verb: str, segments: list[str]) -> Match | None:
         """The route of the verb whose template the path's segments fit."""
@@ -77,6 +97,16 @@ class Routes:
                 node = node.literals.setdefault(segment, _Node())
         route = Route(method=method, binding=binding, variables=tuple(variables))
         node.routes.setdefault(binding.verb, route)
+
+
+def split_path(scope: Scope) -> list[str]:
+    """The path's segments, decoded one by one: an encoded slash stays inside its segment."""
+    raw = scope.get("raw_path")
+    path = raw.partition(b"?")[0].decode("latin-1") if raw else scope["path"]
+    try:
+        return [unquote(segment, errors="strict") for segment in path.removeprefix("/").split("/")]
+    except UnicodeDecodeError:
+        raise InvalidRequest("the path is not UTF-8") from None
 
 
 def _walk(
