@@ -46,7 +46,7 @@ async def test_one_caller_fills_a_quick_replica_and_what_is_above_waits() -> Non
 
 
 async def test_a_slow_replica_gets_its_slots_full_and_no_more() -> None:
-    router, link = await make(held_s=2 * QUICK_S)
+    router, link = await make(held_s=10 * SLOTS * QUICK_S)
     tasks = [call(router, caller="a") for _ in range(10)]
     await settle()
     assert router.in_flight("r") == SLOTS

@@ -159,7 +159,7 @@ class Group:
 
     def give_back(self, slots: Slots, caller: str, held_s: float) -> None:
         """A request is over, which held a slot for so long: the slot goes to whoever waits."""
-        self._pace.add(held_s)
+        self._pace.add(held_s, slots.in_flight)
         self.meter.held_s.observe(held_s)
         self._release(slots, caller)
 

@@ -17,7 +17,7 @@ SLOTS_A_SPARE = 2
 """So many slots for each that is spared: with two slots a thread, one a thread is."""
 
 
-SIZES_FOR_ONE = 4
+SIZES_FOR_ONE = 8
 """So many times its slots a replica may hold of a caller who is alone with a quick model."""
 
 
