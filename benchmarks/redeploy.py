@@ -173,6 +173,9 @@ def main() -> None:
     parser.add_argument("--archive-gib", type=int, default=1, help="the largest checkpoint to send as an archive")
     parser.add_argument("--place", type=Path, help="a folder on the disk to measure")
     parser.add_argument("--docker-base", default=BASE, help="an image with Python and pip")
+    parser.add_argument(
+        "--only-docker", action="store_true", help="what Docker does as well, into results/redeploy-docker.md"
+    )
     parser.add_argument("--dry", action="store_true", help="keep no results")
     options = parser.parse_args()
     options.no_docker = find_docker()
@@ -186,6 +189,11 @@ def main() -> None:
 def measure(server: Server, options: argparse.Namespace) -> list[Row]:
     rows = [once("first upload; packages in uv's cache", server.upload)]
     hand = [server.by_hand() for _ in range(options.rounds)]
+    if options.only_docker:
+        rows = measure_docker(server, options)
+        for row in rows:
+            row.notes["by_hand"] = statistics.median(hand)
+        return rows
     with docker_yard(server, options) as docker:
         rows += alternate(server, "an edited line", options.rounds, docker=docker)
         (server.folder / "requirements.txt").write_text("numpy\n")
@@ -198,12 +206,33 @@ def measure(server: Server, options: argparse.Namespace) -> list[Row]:
             name, yard = f"an edited line beside {gib} GiB", docker if is_small else None
             rows += alternate(server, name, options.rounds, archive_rounds=int(is_small), docker=yard)
     shutil.rmtree(server.folder / "1" / "checkpoints")
+    rows += measure_small(server)
+    for row in rows:
+        row.notes["by_hand"] = statistics.median(hand)
+    return rows
+
+
+def measure_docker(server: Server, options: argparse.Namespace) -> list[Row]:
+    """The rows of the second table, and many small files, without anything that takes minutes."""
+    with docker_yard(server, options) as docker:
+        rows = alternate(server, "an edited line", options.rounds, archive_rounds=0, docker=docker)
+        (server.folder / "requirements.txt").write_text("numpy\n")
+        rows.append(once("new requirements (numpy)", server.upload, docker))
+        restore(server)
+        write_random(server.folder / "1" / "checkpoints" / "weights.bin", 1024)
+        server.upload()
+        name = "an edited line beside 1 GiB"
+        rows += alternate(server, name, options.rounds, archive_rounds=0, docker=docker)
+    shutil.rmtree(server.folder / "1" / "checkpoints")
+    return rows + measure_small(server)
+
+
+def measure_small(server: Server) -> list[Row]:
+    rows = []
     name = f"first upload of {SMALL_FILES:,} small files"
     for which, upload in ((name, server.upload), (f"{name}, as a whole archive", server.upload_archive)):
         write_small(server.folder / "1" / "data")
         rows.append(once(which, upload))
-    for row in rows:
-        row.notes["by_hand"] = statistics.median(hand)
     return rows
 
 
@@ -288,7 +317,8 @@ def write(rows: list[Row], options: argparse.Namespace) -> None:
     content = {"machine": machine, "rows": [asdict(row) for row in rows]}
     if options.dry:
         results = Path(tempfile.mkdtemp(prefix="modelyard-redeploy-"))
-    (results / "redeploy.json").write_text(json.dumps(content, indent=1) + "\n")
+    stem = "redeploy-docker" if options.only_docker else "redeploy"
+    (results / f"{stem}.json").write_text(json.dumps(content, indent=1) + "\n")
     lines = [INTRODUCTION.format(rounds=options.rounds)]
     for row in rows:
         total, hand = statistics.median(row.totals), row.notes["by_hand"]
@@ -302,8 +332,8 @@ def write(rows: list[Row], options: argparse.Namespace) -> None:
             grown, peak = row.notes["server_grew_mb"], row.notes["client_peak_mb"]
             lines.append(f"- {row.name}: the server grew by {grown:.0f} MB, the client's peak was {peak:.0f} MB")
     lines += [f"- {key}: {value}" for key, value in machine.items()]
-    (results / "redeploy.md").write_text("\n".join(lines) + "\n")
-    print((results / "redeploy.md").read_text())
+    (results / f"{stem}.md").write_text("\n".join(lines) + "\n")
+    print((results / f"{stem}.md").read_text())
 
 
 def describe_docker(rows: list[Row], options: argparse.Namespace) -> list[str]:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import random
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--rollouts", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=10, help="rollbacks, and recoveries")
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--minutes", type=float, default=60.0, help="no more kills after so many")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--dry", action="store_true", help="keep no results")
     options = parser.parse_args()
@@ -54,7 +56,9 @@ def main() -> None:
             "rollouts": count_failures(Path(scratch) / "a", options.requests, options.streams, options.rollouts),
             "rollback": time_rollbacks(Path(scratch) / "b", options.rounds),
             "recovery": time_recoveries(Path(scratch) / "c", options.rounds),
-            "kills": count_losses(Path(scratch) / "d", options.kills, options.seed),
+            "kills": count_losses(
+                Path(scratch) / "d", options.kills, options.seed, until=time.monotonic() + 60 * options.minutes
+            ),
         }
     found["machine"] = describe_machine(("modelyard", "grpcio", "h2corn"))
     text = describe(found)
@@ -139,8 +143,9 @@ def time_recoveries(place: Path, rounds: int) -> dict[str, Any]:
     return {"ready_s": summarise(ready), "answered_s": summarise(answered)}
 
 
-def count_losses(place: Path, kills: int, seed: int) -> dict[str, Any]:
+def count_losses(place: Path, kills: int, seed: int, *, until: float) -> dict[str, Any]:
     """Uploads, promotions and requests; `kill -9` at a random moment; then what was acknowledged is looked for."""
+    done = 0
     chance = random.Random(seed)
     lost: list[str] = []
     acknowledged: dict[str, str] = {}
@@ -148,6 +153,8 @@ def count_losses(place: Path, kills: int, seed: int) -> dict[str, Any]:
     with running_server(place / "data") as server, V2(server) as v2:
         acknowledged[deploy_version(v2, place, 0)] = "-0"
     for number in range(1, kills + 1):
+        if time.monotonic() > until:
+            break
         server = RunningServer(place / "data")
         killer = threading.Timer(chance.uniform(0.0, 1.5), server.process.kill)
         killer.start()
@@ -159,10 +166,13 @@ def count_losses(place: Path, kills: int, seed: int) -> dict[str, Any]:
                 answer_of(v2)
         server.wait_until_dead()
         killer.join()
-        lost += look_for(place, acknowledged, number)
+        missing = look_for(place, acknowledged, number)
+        lost += missing
+        done = number
+        print(f"kill {number}: {count} uploads acknowledged, {len(missing)} lost", file=sys.stderr, flush=True)
         for old in list(acknowledged)[:-6]:
             del acknowledged[old]
-    return {"kills": kills, "seed": seed, "uploads_acknowledged": count, "lost": lost}
+    return {"kills": done, "seed": seed, "uploads_acknowledged": count, "lost": lost}
 
 
 def look_for(place: Path, acknowledged: dict[str, str], number: int) -> list[str]:
@@ -332,7 +342,8 @@ def describe(found: dict[str, Any]) -> str:
         "| seconds | median | worst | rounds |\n|---|---|---|---|\n"
         f"{table}\n\n"
         f"{kills['kills']} kills at random moments of uploads, rollouts and requests (seed {kills['seed']}): "
-        f"{len(kills['lost'])} of what was acknowledged was lost.\n\n{machine}\n"
+        f"{kills['uploads_acknowledged']} uploads were acknowledged, and {len(kills['lost'])} of what was acknowledged "
+        f"was lost.\n\n{machine}\n"
     )
 
 
