@@ -38,6 +38,14 @@ class Outbox(Protocol):
         """Send one frame."""
         ...
 
+    def send_soon(self, kind: Kind, request_id: int, payload: bytes) -> None:
+        """Send one frame, which may wait a moment for the next."""
+        ...
+
+    def send_now(self) -> None:
+        """What waits for more leaves."""
+        ...
+
     def gathering(self) -> AbstractContextManager[None]:
         """What is sent in this block leaves together at its end."""
         ...
@@ -131,7 +139,7 @@ class Invoker:
 
     def _stream(self, task: Task) -> object:
         self._check_implemented("stream")
-        return finish_coroutine(self._model.front.stream(_Requests(task)))
+        return finish_coroutine(self._model.front.stream(_Requests(task, self._outbox)))
 
     def _send_all(self, task: Task, answers: object) -> None:
         """Send each answer as it comes, while the caller takes them; close the author's generator however it ends."""
@@ -139,8 +147,10 @@ class Invoker:
         try:
             for answer in iterator:
                 payload = encode_answer(answer, task.method, task.wire_id)
+                if not task.has_credit:
+                    self._outbox.send_now()
                 task.wait_credit(len(payload))
-                self._outbox.send(Kind.ITEM, task.request_id, payload)
+                self._outbox.send_soon(Kind.ITEM, task.request_id, payload)
                 made.add(answer)
         finally:
             self._tally.count_made(made)
@@ -179,13 +189,16 @@ class Invoker:
 class _Requests:
     """What `stream` iterates: the caller's requests as they come."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, outbox: Outbox) -> None:
         self._task = task
+        self._outbox = outbox
 
     def __iter__(self) -> Iterator[PostModelOutputsRequest]:
         return self
 
     def __next__(self) -> PostModelOutputsRequest:
+        if not self._task.has_message:
+            self._outbox.send_now()  # the caller may wait for an answer before it says more
         payload = self._task.wait_message()
         if payload is None:
             raise StopIteration

@@ -11,6 +11,10 @@ from contextlib import contextmanager, suppress
 
 from modelyard.wire.frames import MAX_PAYLOAD_BYTES, Frame, FrameDecoder, Kind, encode_credit, encode_parts
 
+LINGER_S = 0.000_2
+"""How long an item of a stream waits for the next one, where the last one left that short a while ago."""
+LINGERING = 64
+"""So many do not wait any longer."""
 HOLD_S = 0.000_2
 """How long an answer waits for the next ones, where they come quickly: one system call, and one waking of the gateway,
 for all."""
@@ -27,6 +31,9 @@ class Link:
         self._decoder = FrameDecoder(max_payload_bytes=max_payload_bytes)
         self._is_held = False
         self._held_at = 0.0
+        self._left_at = 0.0
+        self._is_lingering = False
+        self._lingering: threading.Semaphore | None = None
 
     @classmethod
     def connect(cls, path: str) -> Link:
@@ -48,6 +55,22 @@ class Link:
             TooLarge: The payload is above the limit; nothing was sent.
         """
         self._post(encode_parts(kind, request_id, payload, flags, max_payload_bytes=self._max_payload_bytes))
+
+    def send_soon(self, kind: Kind, request_id: int, payload: bytes) -> None:
+        """As `send`. Where the last frame left a moment ago, this one may wait for the next, `LINGER_S` or a little
+        more: what an author yields quickly leaves, and wakes the gateway, many at once. Raises as `send`."""
+        parts = encode_parts(kind, request_id, payload, max_payload_bytes=self._max_payload_bytes)
+        self._waiting.append(parts)
+        if len(parts) > 1 or len(self._waiting) >= LINGERING or time.monotonic() - self._left_at >= LINGER_S:
+            self.send_now()
+        elif not self._is_lingering:
+            self._is_lingering = True
+            self._wake_the_late()
+
+    def send_now(self) -> None:
+        """What waits for more leaves."""
+        self._send_all()
+        self._left_at = time.monotonic()
 
     def grant(self, request_id: int, credit: int) -> None:
         """Allow the gateway `credit` more messages of a stream."""
@@ -101,6 +124,21 @@ class Link:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+
+    def _wake_the_late(self) -> None:
+        if self._lingering is None:
+            self._lingering = threading.Semaphore(0)
+            threading.Thread(target=self._send_late, name="late-items", daemon=True).start()
+        self._lingering.release()
+
+    def _send_late(self) -> None:
+        """Send what waited for a next one that did not come."""
+        assert self._lingering is not None
+        while True:
+            self._lingering.acquire()
+            time.sleep(LINGER_S)
+            self._is_lingering = False
+            self.send_now()
 
     def _post(self, parts: tuple[bytes, ...]) -> None:
         self._waiting.append(parts)

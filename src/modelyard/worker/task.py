@@ -82,6 +82,11 @@ class Task:
         """The same, kept."""
         return self._messages[0] if self._messages else b""
 
+    @property
+    def has_message(self) -> bool:
+        """Is a message of a `stream` here, or no more to come?"""
+        return bool(self._messages) or self._is_input_over
+
     def wait_message(self) -> bytes | None:
         """The next message of a `stream`, None after the last. Grants the gateway as much as was taken.
 
@@ -107,6 +112,11 @@ class Task:
             self._grant(self.request_id, self._consumed)
             self._consumed = 0
         return payload
+
+    @property
+    def has_credit(self) -> bool:
+        """May an item be sent without waiting?"""
+        return self._credit > 0
 
     def wait_credit(self, size_bytes: int) -> None:
         """Wait until the gateway can take one more item, and count it.

@@ -30,6 +30,12 @@ class Box:
         self.frames.append(Frame(kind, flags, request_id, payload))
         self.on_send()
 
+    def send_soon(self, kind: Kind, request_id: int, payload: bytes) -> None:
+        self.send(kind, request_id, payload)
+
+    def send_now(self) -> None:
+        pass
+
     def gathering(self) -> AbstractContextManager[None]:
         return nullcontext()
 

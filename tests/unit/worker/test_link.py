@@ -10,7 +10,7 @@ import pytest
 
 from modelyard.errors import TooLarge
 from modelyard.wire.frames import Frame, FrameDecoder, Kind, decode_credit, encode_frame
-from modelyard.worker.link import Link
+from modelyard.worker.link import LINGERING, Link
 
 
 class Gateway:
@@ -118,3 +118,45 @@ def test_held_frames_leave_by_flushing_behind_a_large_one_or_after_a_while(pair:
         if select.select([gateway.connection], [], [], 0)[0]:
             break
     assert gateway.read(4)[3].payload == b"d"
+
+
+def test_items_that_follow_quickly_leave_together_in_order(
+    pair: tuple[Link, Gateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelyard.worker.link.LINGER_S", 60.0)
+    link, gateway = pair
+    link.send_now()
+    for number in range(3):
+        link.send_soon(Kind.ITEM, 1, b"%d" % number)
+    assert not select.select([gateway.connection], [], [], 0.05)[0]
+    link.send(Kind.END, 1)
+    gateway.frames += gateway.decoder.feed(gateway.connection.recv(1 << 16))
+    assert [(one.kind, one.payload) for one in gateway.frames] == [
+        (Kind.ITEM, b"0"),
+        (Kind.ITEM, b"1"),
+        (Kind.ITEM, b"2"),
+        (Kind.END, b""),
+    ]
+    for number in range(LINGERING):
+        link.send_soon(Kind.ITEM, 2, b"%d" % number)
+    assert [int(one.payload) for one in gateway.read(4 + LINGERING)[4:]] == list(range(LINGERING))
+
+
+def test_an_item_that_nothing_follows_leaves_by_itself(pair: tuple[Link, Gateway]) -> None:
+    link, gateway = pair
+    for number in range(20):
+        link.send_now()
+        link.send_soon(Kind.ITEM, 1, b"%d" % number)
+        assert gateway.read(number + 1)[-1].payload == b"%d" % number
+
+
+def test_the_first_item_for_a_while_and_a_large_one_leave_at_once(
+    pair: tuple[Link, Gateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, gateway = pair
+    link.send_soon(Kind.ITEM, 1, b"first")
+    assert gateway.read(1)[0].payload == b"first"
+    monkeypatch.setattr("modelyard.worker.link.LINGER_S", 60.0)
+    large = bytes(1 << 20)
+    threading.Thread(target=link.send_soon, args=(Kind.ITEM, 1, large), daemon=True).start()
+    assert gateway.read(2)[1].payload == large

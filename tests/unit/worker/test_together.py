@@ -61,6 +61,12 @@ class Run:
         assert (kind, flags) == (Kind.ITEM, LAST)
         self.answers[request_id] = MultiOutputResponse.FromString(payload)
 
+    def send_soon(self, kind: Kind, request_id: int, payload: bytes) -> None:
+        self.send(kind, request_id, payload)
+
+    def send_now(self) -> None:
+        pass
+
     def gathering(self) -> AbstractContextManager[None]:
         return nullcontext()
 
