@@ -244,6 +244,26 @@ async def test_a_fault_of_the_loop_does_not_stop_later_builds(
     assert await room.state_of("v1") is VersionState.BUILT
 
 
+async def test_a_job_that_a_fault_caught_while_it_was_taken_is_built(
+    room: ControlRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelyard.server.control.supervise.PAUSE_S", 0.0)
+    take = room.store.builds.take
+    faults = [OSError("the disk is gone for a moment")]
+
+    async def take_and_falter(*args: object) -> object:
+        job = await take(*args)  # type: ignore[arg-type]
+        if job is not None and faults:
+            raise faults.pop()
+        return job
+
+    monkeypatch.setattr(room.store.builds, "take", take_and_falter)
+    await room.add_upload("v1")
+    async with running(lambda: keep_running("builds", room.make_builds().run)):
+        await until(lambda: ended(room, "v1"))
+    assert await room.state_of("v1") is VersionState.BUILT
+
+
 @pytest.mark.parametrize("state", [VersionState.BUILT, VersionState.READY])
 async def test_a_job_that_was_done_but_not_ended_is_only_ended(room: ControlRoom, state: VersionState) -> None:
     """The server went down between the deployment and the end of the job."""

@@ -66,17 +66,26 @@ class Builds:
         self._hub_token = hub_token
         self._write_line = write_line
         self._now = now
+        self._process = owner
         self._owner = owner
+        self._runs = 0
         self._observe = observe
 
     async def recover(self) -> None:
         """At start-up: jobs that an earlier process held go back into the queue."""
-        released = await self._store.builds.release(self._owner)
+        released = await self._store.builds.release(self._process)
         if released:
             log.info("builds.requeued count=%d", released)
 
     async def run(self) -> None:
-        """Take jobs until cancelled; what is being built then is stopped, and taken again after the next start."""
+        """Take jobs until cancelled; what is being built then is stopped, and taken again after the next start.
+
+        Nobody but this takes jobs, so what an earlier run holds still, which a fault ended while it took a job, goes
+        back into the queue.
+        """
+        self._runs += 1
+        self._owner = f"{self._process}.{self._runs}"
+        await self._store.builds.release(self._owner)
         async with asyncio.TaskGroup() as group:
             for _ in range(CONCURRENT_BUILDS):
                 group.create_task(self._take_jobs())
