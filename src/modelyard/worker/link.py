@@ -15,7 +15,7 @@ LINGER_S = 0.000_2
 """How long an item of a stream waits for the next one, where the last one left that short a while ago."""
 LINGERING = 64
 """So many do not wait any longer."""
-HOLD_S = 0.000_2
+HOLD_S = 0.001
 """How long an answer waits for the next ones, where they come quickly: one system call, and one waking of the gateway,
 for all."""
 
