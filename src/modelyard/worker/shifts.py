@@ -114,7 +114,9 @@ class Shifts:
             if seen != (self._begun, self._done):
                 seen, ticks = (self._begun, self._done), 0
             elif ticks >= TICKS:
-                self._slow_down() if seen[0] != seen[1] else self._park(seen[0])
+                # Nothing is in hand, and yet nobody reads: who was to take over looked while this thread still did.
+                is_read = self._reading.locked()
+                self._park(seen[0]) if seen[0] == seen[1] and is_read else self._slow_down()
 
     def _park(self, begun: int) -> None:
         """Nothing happens: sleep until something does."""

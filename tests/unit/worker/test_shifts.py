@@ -127,3 +127,10 @@ def test_one_slow_request_is_forgiven_and_many_are_not(desk: Desk) -> None:
         desk.send(desk.take_slow_request)
     assert desk.is_slow.wait(10)
     assert not desk.shifts.is_quick
+
+
+def test_where_no_author_takes_over_the_reader_reads_again_though_nothing_is_in_hand(desk: Desk) -> None:
+    desk.become_quick()
+    desk.is_author_free.clear()
+    assert desk.send(desk.take_quick_request) == "author"
+    assert desk.send(desk.take_cancellation) == "reader", "nobody else would, for ever"

@@ -506,13 +506,17 @@ def test_files_that_loading_read_ask_for_a_new_start_and_others_do_not(start: St
 def test_saves_under_load_fail_no_request(start: Start) -> None:
     worker = start()
     answers = []
-    for number in range(300):
-        if number % 10 == 9:
+    in_flight = 100  # a gateway reads whatever it writes: two who only write would wait for each other
+    for number in range(300 + in_flight):
+        if number >= 300:
+            pass
+        elif number % 10 == 9:
             worker.write("1/model.py", MODEL.replace("one", f"n{number:03}"))
             worker.send(Kind.RELOAD, encode_paths(["1/model.py"]))
         else:
             worker.begin("x")
-    for _ in range(300):
+        if number < in_flight:
+            continue
         frame = worker.read()
         if frame.request_id % 10:
             answers.append(MultiOutputResponse.FromString(frame.payload).outputs[0].data.text.raw)
