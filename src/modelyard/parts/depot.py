@@ -151,7 +151,7 @@ class Depot:
             self._place(path, digest)
             folders.add(target.parent)
         for folder in folders:
-            _sync_folder(folder)
+            _sync(folder, os.O_DIRECTORY)
 
     def add_part(self, part: Part) -> str:
         """Keep a part's list of files; returns its digest. Idempotent. The files themselves come by `adopt`."""
@@ -293,7 +293,7 @@ def seal_all(files: Sequence[tuple[Path, str]]) -> None:
         path.chmod(0o444)
         _set_times(path, digest)
     for path, _ in files:
-        _sync_file(path)
+        _sync(path, os.O_NOFOLLOW)
 
 
 def has_seal(path: Path, digest: str) -> bool:
@@ -309,14 +309,6 @@ def is_seal_of(mtime_ns: int, digest: str) -> bool:
     return mtime_ns == _seal_of(digest)
 
 
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _set_times(file: Path | int, digest: str) -> None:
     os.utime(file, ns=(_seal_of(digest),) * 2)
 
@@ -325,8 +317,9 @@ def _seal_of(digest: str) -> int:
     return SEALS_FROM_NS + int(digest[:13], 16)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: Path, kind: int) -> None:
+    """Wait until it is on the disk: a file (`O_NOFOLLOW`) or a folder (`O_DIRECTORY`)."""
+    descriptor = os.open(path, os.O_RDONLY | kind)
     try:
         os.fsync(descriptor)
     finally:

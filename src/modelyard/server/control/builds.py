@@ -72,8 +72,8 @@ class Builds:
         self._observe = observe
 
     async def recover(self) -> None:
-        """At start-up: jobs that an earlier process held go back into the queue."""
-        released = await self._store.builds.release(self._process)
+        """Jobs that an earlier process, or an earlier run, held go back into the queue."""
+        released = await self._store.builds.release(self._owner)
         if released:
             log.info("builds.requeued count=%d", released)
 
@@ -85,7 +85,7 @@ class Builds:
         """
         self._runs += 1
         self._owner = f"{self._process}.{self._runs}"
-        await self._store.builds.release(self._owner)
+        await self.recover()
         async with asyncio.TaskGroup() as group:
             for _ in range(CONCURRENT_BUILDS):
                 group.create_task(self._take_jobs())

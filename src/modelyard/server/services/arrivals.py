@@ -192,10 +192,10 @@ class Arrivals:
 
     def _hash_start(self, path: Path, size_bytes: int) -> _Hash:
         running, hashed = self._running.pop(path, (hashlib.sha256(), 0))
-        if hashed == size_bytes > 0:
+        if hashed == size_bytes:
             return running
         running = hashlib.sha256()
-        if size_bytes == 0:
+        if not size_bytes:  # it was removed: what is remembered is of before
             return running
         with path.open("rb") as file:
             while block := file.read(BLOCK_BYTES):

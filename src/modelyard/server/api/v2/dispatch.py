@@ -81,9 +81,7 @@ class V2:
     async def unary(self, name: str, incoming: Incoming, envelope: Envelope) -> Reply:
         """Answer a method where the client sends one message and gets one."""
         method = self.find(name)
-        watch, code, caller = Stopwatch(self._requests, name), GONE, None
-        if self._tracing is not None:
-            watch.trace = self._tracing.begin(name, envelope.request_id, envelope.headers)
+        watch, code, caller = self._begin(name, envelope), GONE, None
         try:
             caller = await self._authenticate(method, envelope)
             call = self._authorize(method, caller, incoming, envelope, watch)
@@ -105,9 +103,7 @@ class V2:
     ) -> AsyncGenerator[Reply, None]:
         """Answer a method where either side streams. After an error: its status as the last message, then the end."""
         method = self.find(name)
-        watch, code, caller, reply = Stopwatch(self._requests, name), GONE, None, None
-        if self._tracing is not None:
-            watch.trace = self._tracing.begin(name, envelope.request_id, envelope.headers)
+        watch, code, caller, reply = self._begin(name, envelope), GONE, None, None
         try:
             caller = await self._authenticate(method, envelope)
             async with aclosing(self._open(method, caller, incomings, envelope, watch)) as replies:
@@ -123,6 +119,13 @@ class V2:
             yield failure
         finally:
             watch.stop(code)
+
+    def _begin(self, name: str, envelope: Envelope) -> Stopwatch:
+        """What measures a request from here on, and traces it where that is asked for."""
+        watch = Stopwatch(self._requests, name)
+        if self._tracing is not None:
+            watch.trace = self._tracing.begin(name, envelope.request_id, envelope.headers)
+        return watch
 
     async def _open(
         self,
