@@ -102,6 +102,7 @@ class Echo(ModelRunner):
             for number, request in enumerate(requests):
                 Path("taken").write_text(str(number))
                 if text_of(request) == "crash":
+                    time.sleep(0.05)  # what was yielded a moment ago may still lie in the process
                     os._exit(3)
                 if text_of(request) == "hold":
                     time.sleep(0.5)
@@ -611,8 +612,17 @@ async def test_stop_ends_what_does_not_finish_in_time(yard: Yard) -> None:
     endless = asyncio.create_task(replica.link.call(request("x")))
     await asyncio.sleep(0.05)
     await replica.stop(grace_s=0.2)
-    with pytest.raises(WorkerCrashed):
+    with pytest.raises(WorkerCrashed, match="not wanted any more"):
         await endless
+
+
+async def test_a_worker_that_somebody_else_ends_says_so_and_answers_what_is_under_way(yard: Yard) -> None:
+    replica = await yard.load()
+    assert replica.pid
+    os.kill(replica.pid, signal.SIGTERM)
+    await until(replica, WorkerState.LEAVING)
+    assert texts(await replica.link.call(request("late"))) == ["late"]
+    assert (await until(replica, WorkerState.EXITED)).exit_code == 0
 
 
 async def test_stop_while_loading_does_not_wait_for_the_model(yard: Yard) -> None:

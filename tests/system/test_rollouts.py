@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from collections import Counter
@@ -20,6 +22,7 @@ from modelyard.cli.main import cli
 from modelyard.server.backends.nvidia import NvidiaSmi
 from support.folders import CONFIG, write_folder
 from support.server import V2, RunningServer
+from support.sockets import children_of, command_of
 from support.uploads import deploy, read_log, upload, wait_built
 
 Run = Callable[..., Result]
@@ -122,6 +125,28 @@ def test_no_request_fails_and_no_stream_breaks_while_versions_take_over(
         one.close()
     assert traffic.failures == []
     assert traffic.answers.keys() == {"-1", "-2", "-3"}
+
+
+def test_a_worker_that_somebody_sends_sigterm_is_replaced_and_no_request_fails(
+    server: RunningServer, v2: V2, tmp_path: Path
+) -> None:
+    version_id = add_version(v2, tmp_path / "1", "terminated", "-1")
+
+    def find_workers() -> set[int]:
+        return {pid for pid in children_of(server.process.pid) if version_id in command_of(pid)}
+
+    first = find_workers()
+    stream = Stream(v2, "terminated")
+    assert stream.say("a") == "A-1"
+    with Traffic(server, "terminated") as traffic:
+        for pid in first:
+            os.kill(pid, signal.SIGTERM)
+        assert stream.say("b") == "B-1", "what is open is finished where it began"
+        stream.close()
+        with wait_until(lambda: bool(find_workers()) and not find_workers() & first):
+            pass
+    assert len(first) == 1
+    assert traffic.failures == []
 
 
 @pytest.mark.parametrize(

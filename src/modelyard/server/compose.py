@@ -136,7 +136,7 @@ async def _open_house(settings: Settings, run_dir: Path, *, is_open: Callable[[]
         arrivals = Arrivals(ArrivalRoom(settings.arrivals_dir, settings.uploads.arrivals_bytes))
         uploads, deltas = _make_uploads(settings, desk, depot, arrivals, sealer)
         await uploads.recover()
-        backend = await _start_control(settings, stack, desk, depot, sealer, run_dir)
+        backend = await _start_control(settings, stack, desk, depot, sealer, run_dir, is_open=is_open)
         caretaker = Caretaker(
             store=desk.store,
             depot=depot,
@@ -216,7 +216,14 @@ def _make_uploads(
 
 
 async def _start_control(
-    settings: Settings, stack: AsyncExitStack, desk: Desk, depot: Depot, sealer: Sealer, run_dir: Path
+    settings: Settings,
+    stack: AsyncExitStack,
+    desk: Desk,
+    depot: Depot,
+    sealer: Sealer,
+    run_dir: Path,
+    *,
+    is_open: Callable[[], bool],
 ) -> ProcessBackend:
     """Start the loops; the stack stops them, in the reverse order."""
     store, router, logs = desk.store, desk.router, desk.logs
@@ -239,6 +246,7 @@ async def _start_control(
         default_threads=settings.default_threads,
         drain_s=settings.drain_s,
         warm_up_s=settings.warm_up_s,
+        is_open=is_open,
     )
     reconcile = Reconcile(
         store=store, means=means, idle_stop_s=settings.idle_stop_s, keep_warm_s=settings.keep_warm_s, now=utc_now

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from modelyard.errors import InternalError
 from modelyard.wire.frames import PROTOCOL
 
-LOADING, READY, FAILED = "loading", "ready", "failed"
-STATES = (LOADING, READY, FAILED)
+LOADING, READY, LEAVING, FAILED = "loading", "ready", "leaving", "failed"
+STATES = (LOADING, READY, LEAVING, FAILED)
 METHODS = frozenset({"predict", "generate", "stream"})
 MAX_MESSAGE_CHARS = 4_000
 MAX_DETAILS_CHARS = 32_000
@@ -40,7 +40,8 @@ class Hello:
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """A worker's state: `loading`, `ready` with its methods, or `failed` with the reason."""
+    """A worker's state: `loading`, `ready` with its methods, `leaving` where somebody asked it to, or `failed` with the
+    reason."""
 
     state: str
     message: str = ""

@@ -1,6 +1,7 @@
 """`python -m modelyard.worker --socket PATH --folder DIR --threads N --replica ID ...`, the token on stdin.
 
-connect ── HELLO ── load (main thread) ──┬── STATE ready ── author threads ── SIGTERM or STOP: drain, exit 0
+connect ── HELLO ── load (main thread) ──┬── STATE ready ── author threads ──┬── STOP ─────────────── drain, exit 0
+                                         │                                   └── SIGTERM ── STATE leaving ──┘
                                          └── STATE failed, exit 1
 reader thread: frames in; the gateway gone: end at once
 """
@@ -13,12 +14,13 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from modelyard.errors import ModelLoadFailed, ModelyardError
 from modelyard.wire.frames import LAST, Frame, Kind
-from modelyard.wire.handshake import FAILED, LOADING, READY, Hello, State
+from modelyard.wire.handshake import FAILED, LEAVING, LOADING, READY, Hello, State
 from modelyard.worker.batching import Batcher, BatchRule
 from modelyard.worker.crew import Batches, Crew
 from modelyard.worker.edits.watch import Watch
@@ -32,6 +34,8 @@ from modelyard.worker.tally import Tally
 from modelyard.worker.together import Together
 
 MAX_TOKEN_BYTES = 4096
+QUIET_S = 1.0
+"""A worker that is leaving goes when no request has come for so long."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,7 +63,8 @@ class _Worker:
         self._crew: Crew | None = None
         self._tally = Tally()
         self._shifts = Shifts(self._receive)
-        self._stops: SimpleQueue[None] = SimpleQueue()
+        self._stops: SimpleQueue[bool] = SimpleQueue()
+        """Is it the gateway that asks?"""
         self._is_stopping = False
 
     def run(self) -> int:
@@ -85,11 +90,23 @@ class _Worker:
         self._crew = crew
         ready = State(state=READY, methods=model.methods, signatures=model.front.signatures)
         self._link.send(Kind.STATE, payload=ready.encode())
-        self._stops.get()
+        is_asked = self._stops.get()
         self._is_stopping = True
+        if not is_asked:
+            self._take_leave(crew)
         crew.drain()
         flush_output()
         return 0
+
+    def _take_leave(self, crew: Crew) -> None:
+        """Tell the gateway, which sends no more from then on; what is under way still counts."""
+        self._link.send(Kind.STATE, payload=State(state=LEAVING).encode())
+        last = None
+        while last != crew.last_begun:
+            last = crew.last_begun
+            with suppress(Empty):
+                self._stops.get(timeout=QUIET_S)
+                return
 
     def _make_batches(self, invoker: Invoker) -> Batches | None:
         if self._rule.max_size <= 1:
@@ -118,7 +135,7 @@ class _Worker:
 
     def _take(self, frame: Frame) -> bool:
         if frame.kind is Kind.STOP:
-            self._stop()
+            self._stop(is_asked=True)
         elif frame.kind is Kind.PING:
             self._link.send(Kind.PONG, frame.request_id, frame.payload)
         elif frame.kind is Kind.STATS:
@@ -130,10 +147,10 @@ class _Worker:
             return self._crew.take(frame)
         return False
 
-    def _stop(self) -> None:
+    def _stop(self, *, is_asked: bool) -> None:
         if self._crew is None:
             leave_now(0)
-        self._stops.put(None)
+        self._stops.put(is_asked)
 
     def _on_sigterm(self, signum: int, frame: object) -> None:
         """The first asks to finish what is in hand, the second not to. Runs in the main thread between any two of its
@@ -141,7 +158,7 @@ class _Worker:
         del signum, frame
         if self._is_stopping:
             leave_now(1)
-        self._stop()
+        self._stop(is_asked=False)
 
 
 def _parse_options(arguments: list[str] | None) -> argparse.Namespace:

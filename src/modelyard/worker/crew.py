@@ -45,6 +45,8 @@ class Crew:
         self._turns = threading.Semaphore(0)
         self._threads = 0
         self._is_stopping = False
+        self.last_begun = 0
+        """The number of the request that was begun last."""
         shifts.connect(self._rouse)
 
     def start(self, threads: int) -> None:
@@ -109,6 +111,7 @@ class Crew:
             is_stopping = self._is_stopping
             if not is_stopping:
                 self._tasks[task.request_id] = task
+                self.last_begun = task.request_id
         if is_stopping:
             busy = ModelBusy("this replica is stopping", hint="send the request again")
             self._link.send(Kind.ERROR, task.request_id, encode_error(busy))

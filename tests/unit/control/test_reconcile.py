@@ -13,6 +13,7 @@ import pytest
 from modelyard.errors import InternalError
 from modelyard.server.backends.base import WorkerState
 from modelyard.server.control import reconcile as module
+from modelyard.server.control.keeper import ALL_TOLD_S
 from modelyard.server.control.reconcile import Reconcile
 from modelyard.server.records import LogType, VersionState, WarmUp
 from support.control import ControlRoom, ScriptedReplica, running, until
@@ -61,6 +62,33 @@ async def test_a_replica_that_crashes_is_started_again(room: ControlRoom) -> Non
     said = room.log_of("v1", LogType.RUN)
     assert "the worker's process ended with exit code -9" in said
     assert "Starting a new replica in 0.01 s" in said
+
+
+async def test_a_replica_that_is_asked_to_leave_from_outside_finishes_and_is_replaced(room: ControlRoom) -> None:
+    room.backend.script = ScriptedReplica.ready
+    await room.add_built("v1", VersionState.READY, is_default=True)
+    async with reconciling(room):
+        await until(lambda: room.router.is_ready("v1"))
+        (leaving,) = room.backend.replicas
+        taken = room.router.count("v1")
+        leaving.say(WorkerState.LEAVING)
+        await until(lambda: len(room.backend.replicas) == 2 and room.router.is_ready("v1"))
+        assert leaving.stops == 1
+        assert room.router.count("v1") == taken
+        assert any("SIGTERM" in line for line in room.log_of("v1", LogType.RUN))
+
+
+async def test_a_worker_that_hears_sigterm_with_its_server_goes_on_until_the_server_is_done(room: ControlRoom) -> None:
+    room.means = replace(room.means, is_open=lambda: False)
+    room.backend.script = ScriptedReplica.ready
+    await room.add_built("v1", VersionState.READY, is_default=True)
+    async with reconciling(room):
+        await until(lambda: room.router.is_ready("v1"))
+        (leaving,) = room.backend.replicas
+        leaving.say(WorkerState.LEAVING)
+        await asyncio.sleep(2 * ALL_TOLD_S)
+        assert room.router.is_ready("v1")
+        assert leaving.stops == 0
 
 
 async def test_the_pauses_between_crashes_grow(room: ControlRoom) -> None:

@@ -17,6 +17,7 @@ import modelyard
 from modelyard.wire.frames import FIRST, LAST, STREAM, Frame, FrameDecoder, Kind, encode_frame
 from modelyard.wire.handshake import Hello, State
 from modelyard.wire.messages import Data, Input, MultiOutputResponse, PostModelOutputsRequest, Text
+from modelyard.worker.__main__ import QUIET_S
 
 MODEL = """
 import subprocess
@@ -96,11 +97,10 @@ def test_ping_is_answered(worker: Worker) -> None:
     assert worker.read() == Frame(Kind.PONG, 0, 9, b"")
 
 
-@pytest.mark.parametrize("how", ["signal", "frame"])
-def test_stop_finishes_what_is_in_hand_and_refuses_more(worker: Worker, how: str) -> None:
+def test_stop_finishes_what_is_in_hand_and_refuses_more(worker: Worker) -> None:
     worker.send(Kind.REQUEST, 1, REQUEST, FIRST | STREAM)
     assert worker.read().kind is Kind.ITEM
-    worker.process.send_signal(signal.SIGTERM) if how == "signal" else worker.send(Kind.STOP)
+    worker.send(Kind.STOP)
     refused = False
     for request_id in range(2, 500):
         worker.send(Kind.REQUEST, request_id, REQUEST, FIRST | LAST)
@@ -115,10 +115,34 @@ def test_stop_finishes_what_is_in_hand_and_refuses_more(worker: Worker, how: str
     assert worker.process.wait(timeout=10) == 0
 
 
-def test_second_sigterm_does_not_wait(worker: Worker) -> None:
+def take_leave(worker: Worker) -> None:
+    worker.process.send_signal(signal.SIGTERM)
+    assert State.decode(worker.read().payload).state == "leaving"
+
+
+def test_sigterm_from_outside_is_told_and_refuses_nothing_that_is_under_way(worker: Worker) -> None:
+    worker.send(Kind.REQUEST, 1, REQUEST, FIRST | STREAM)
+    assert worker.read().kind is Kind.ITEM
+    take_leave(worker)
+    worker.send(Kind.REQUEST, 2, REQUEST, FIRST | STREAM)
+    assert worker.read().kind is Kind.ITEM
+    for request_id in (1, 2):
+        worker.send(Kind.REQUEST, request_id, REQUEST, LAST)
+        assert [worker.read().kind, worker.read().kind] == [Kind.ITEM, Kind.END]
+    assert worker.process.wait(timeout=10) == 0
+
+
+def test_who_hears_that_a_worker_leaves_may_send_it_away_at_once(worker: Worker) -> None:
+    take_leave(worker)
+    worker.send(Kind.STOP)
+    assert worker.process.wait(timeout=QUIET_S - 0.1) == 0
+
+
+@pytest.mark.parametrize("first", ["signal", "frame"])
+def test_second_sigterm_does_not_wait(worker: Worker, first: str) -> None:
     worker.send(Kind.REQUEST, 1, REQUEST, FIRST | STREAM)
     worker.read()
-    worker.send(Kind.STOP)
+    take_leave(worker) if first == "signal" else worker.send(Kind.STOP)
     with pytest.raises(subprocess.TimeoutExpired):
         worker.process.wait(timeout=0.2)
     worker.process.send_signal(signal.SIGTERM)

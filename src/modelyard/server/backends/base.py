@@ -40,6 +40,8 @@ class WorkerState(Enum):
     STARTING = "starting"
     LOADING = "loading"
     READY = "ready"
+    LEAVING = "leaving"
+    """Somebody else has sent it SIGTERM. It answers what it is given, and goes when nothing more comes."""
     FAILED = "failed"
     """Import or `load_model` raised; `WorkerStatus` says what. The process exits."""
     EXITED = "exited"

@@ -73,6 +73,7 @@ class WorkerLink(asyncio.BufferedProtocol):
         self._outgoing: list[bytes] = []
         self._writable = asyncio.Event()
         self._writable.set()
+        self._is_cut = False
         self.closed = asyncio.Event()
         """Set when the connection is gone."""
 
@@ -109,6 +110,10 @@ class WorkerLink(asyncio.BufferedProtocol):
     def stop_worker(self) -> None:
         """Ask the worker to finish what it holds and leave."""
         self._write(encode_frame(Kind.STOP))
+
+    def cut(self) -> None:
+        """The worker is about to be ended with what it still holds: those requests are told so."""
+        self._is_cut = True
 
     def abort(self) -> None:
         """Cut the connection. `closed` is set soon."""
@@ -173,11 +178,12 @@ class WorkerLink(asyncio.BufferedProtocol):
         self._writable.set()
         calls, exchanges = self._calls, self._exchanges
         self._calls, self._exchanges = {}, {}
+        describe = _cut if self._is_cut else _crashed
         for future in calls.values():
             if not future.done():
-                future.set_exception(_crashed())
+                future.set_exception(describe())
         for exchange in exchanges.values():
-            exchange.on_end(_crashed())
+            exchange.on_end(describe())
         self.closed.set()
         self._owner.on_lost(self)
 
@@ -269,6 +275,13 @@ class WorkerLink(asyncio.BufferedProtocol):
         exchange = self._exchanges.pop(request_id, None)
         if exchange is not None:
             exchange.on_end(error)
+
+
+def _cut() -> WorkerCrashed:
+    return WorkerCrashed(
+        "this replica was not wanted any more, and was ended after the time that a request has to finish in",
+        hint="send the request again",
+    )
 
 
 def _crashed() -> WorkerCrashed:

@@ -1,8 +1,8 @@
 """One worker process and all that belongs to it: its socket, its link, its output, its end.
 
-STARTING ── hello ── LOADING ──┬── READY ──┐
-    │                  │       └── FAILED ─┤
-    └──────────────────┴───────────────────┴── EXITED
+STARTING ── hello ── LOADING ──┬── READY ──┬── LEAVING ──┐
+    │                  │       └── FAILED ─┤             │
+    └──────────────────┴───────────────────┴─────────────┴── EXITED
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ TAIL_LINES = 20
 _FOLLOWS = {
     WorkerState.LOADING: WorkerState.STARTING,
     WorkerState.READY: WorkerState.LOADING,
+    WorkerState.LEAVING: WorkerState.READY,
     WorkerState.FAILED: WorkerState.LOADING,
 }
 
@@ -110,6 +111,7 @@ class ProcessReplica:
         if not self._gone.is_set():
             self._ask_to_stop()
         if not await self._is_gone_within(grace_s):
+            self._link.cut()
             self._signal(signal.SIGTERM)
         if not await self._is_gone_within(TERM_S):
             self._signal(signal.SIGKILL)

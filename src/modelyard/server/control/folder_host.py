@@ -314,6 +314,8 @@ class FolderHost:
         """Watch the replica until it is gone; start another where nobody asked it to go."""
         ready_at = time.monotonic()
         async for status in statuses:
+            if status.state is WorkerState.LEAVING:
+                self._own(self._retire(replica))
             if status.state is not WorkerState.EXITED:
                 continue
             self._means.router.remove(replica.spec.replica_id)

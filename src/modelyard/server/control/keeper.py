@@ -1,6 +1,7 @@
 """Keeps one wanted version running: starts its replica, watches it, and starts it again with back-off.
 
 start ── loading ── loaded ── warm-up ── ready ──┬── crashed ── back-off ── start ...
+             │                   │               ├── SIGTERM from outside ── drain ── stop ── start ...
              │                   │               └── not wanted any more ── drain ── stop
              └── failed          └── no answer
                    └───────────────────┴── verdict (first time: the version's build has failed)
@@ -39,6 +40,9 @@ from modelyard.wire.signatures import decode_signatures
 BACK_OFF_S = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 FIRST_LOAD_TRIES = 3
 """A first load that ends its process this often without a word has failed."""
+ALL_TOLD_S = 0.1
+"""Who stops a service sends SIGTERM to the server and to its workers at once, in any order: it is then no sign that one
+worker is to be replaced."""
 HEALTHY_S = 60.0
 """A replica that was ready this long has earned a fresh back-off."""
 SLOTS_PER_THREAD = 2
@@ -65,6 +69,8 @@ class Means:
     drain_s: float
     warm_up_s: float = LIMIT_S
     """How long a new version may take to answer the request that the server itself sends."""
+    is_open: Callable[[], bool] = lambda: True
+    """Does the server take new requests? False from its own SIGTERM on."""
     back_off_s: tuple[float, ...] = BACK_OFF_S
     """Seconds before each new replica; the last one again and again."""
 
@@ -204,17 +210,12 @@ class Keeper:
                             continue  # its end is still to come
                         return False
                     was_ready = True
-                    self.ready_at = time.monotonic()
-                    self._admit(replica, status)
-                    await self._means.verdicts.note_signatures(self.version, status.signatures)
-                    self.is_ready = True
-                    await self._means.verdicts.ready(
-                        self.version.version_id, warmed.outcome if warmed else self.version.warm_up
-                    )
-                    if not self._is_proven:
-                        failpoints.hit("rollout.switched")
-                    self._is_proven = True
-                    self._on_change()
+                    await self._admit(replica, status, warmed.outcome if warmed else self.version.warm_up)
+                case WorkerState.LEAVING:
+                    await asyncio.sleep(ALL_TOLD_S)
+                    if self._means.is_open():
+                        self._say("Somebody sent the worker SIGTERM: it finishes what it holds, and another one starts")
+                        return was_ready
                 case WorkerState.FAILED:
                     failure = status
                     await self._fail(status.message, status.details, is_final=True)
@@ -256,10 +257,19 @@ class Keeper:
         await self._fail(message, warmed.details, is_final=is_final)
         return True
 
-    def _admit(self, replica: Replica, status: WorkerStatus) -> None:
-        spec = replica.spec
+    async def _admit(self, replica: Replica, status: WorkerStatus, outcome: WarmUp) -> None:
+        """From here on the replica gets requests, and its version is proven."""
+        means, spec = self._means, replica.spec
+        self.ready_at = time.monotonic()
         self._say(f"Replica {spec.replica_id} is ready: {', '.join(sorted(status.methods)) or 'no methods'}")
-        self._means.router.add(spec.replica_id, spec.version_id, replica.link, count_slots(spec), status.methods)
+        means.router.add(spec.replica_id, spec.version_id, replica.link, count_slots(spec), status.methods)
+        await means.verdicts.note_signatures(self.version, status.signatures)
+        self.is_ready = True
+        await means.verdicts.ready(spec.version_id, outcome)
+        if not self._is_proven:
+            failpoints.hit("rollout.switched")
+        self._is_proven = True
+        self._on_change()
 
     async def _report_exit(self, status: WorkerStatus, *, was_ready: bool) -> None:
         message = status.message or f"the worker's process ended with exit code {status.exit_code}"
