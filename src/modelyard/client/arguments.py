@@ -12,12 +12,21 @@ from modelyard.errors import InvalidInput
 from modelyard.parts.typed_samples import choose_method
 from modelyard.sdk.typed.codec import DataType, WrongValue
 from modelyard.sdk.typed.fields import find_codec
+from modelyard.sdk.values.concept import Concept
+from modelyard.sdk.values.frame import Frame
 from modelyard.sdk.values.media import Audio, Image, Media, Video
+from modelyard.sdk.values.region import Region
 from modelyard.wire.messages import Input, MethodSignature, ModelTypeField
 from modelyard.wire.signatures import name_method
 
 _MEDIA: Mapping[int, type[Media]] = {DataType.IMAGE: Image, DataType.AUDIO: Audio, DataType.VIDEO: Video}
 _TEXTS = (DataType.STR, DataType.TEXT)
+_KEYS: Mapping[int, tuple[str, ...]] = {
+    DataType.CONCEPT: ("name", "value", "id"),
+    DataType.REGION: ("box", "concepts", "mask", "point", "track_id", "text", "id"),
+    DataType.FRAME: ("image", "regions", "time", "index"),
+}
+"""What the JSON of a value may say: the arguments of its class in `clarifai.runners.utils.data_types`."""
 
 
 def find_method(signatures: Sequence[MethodSignature], name: str) -> MethodSignature:
@@ -33,7 +42,8 @@ def find_method(signatures: Sequence[MethodSignature], name: str) -> MethodSigna
 def make_arguments(signature: MethodSignature, given: Iterable[str]) -> Input:
     """One input with these arguments, `NAME=VALUE` each.
 
-    A VALUE is a text as it is, `@FILE` or a URL for images, audio, video and bytes, and JSON for all else.
+    A VALUE is a text as it is, `@FILE` or a URL for images, audio, video and bytes, and JSON for all else: a concept is
+    `{"name": "bus", "value": 0.5}`, and in lists, regions and frames images are `"@FILE"` or a URL, too.
 
     Raises:
         InvalidInput: An argument is not known, missing, or not of its type; the message says which and what is allowed.
@@ -66,23 +76,61 @@ def _write(field: ModelTypeField, text: str, data: Any) -> None:
 
 
 def _read_value(field: ModelTypeField, text: str) -> object:
-    if field.type in _TEXTS:
-        return _read_file(field, text).decode("utf-8", "replace") if text.startswith("@") else text
-    if field.type == DataType.BYTES:
-        return _read_file(field, text)
-    if field.type in _MEDIA:
-        kind = _MEDIA[field.type]
-        return kind(url=text) if is_url(text) else kind(bytes=_read_file(field, text))
-    if field.type in (DataType.CONCEPT, DataType.REGION, DataType.FRAME):
-        raise KeyError(field.type)
     try:
-        return json.loads(text)
+        if field.type in _TEXTS:
+            return _read_file(text).decode("utf-8", "replace") if text.startswith("@") else text
+        if field.type == DataType.BYTES or field.type in _MEDIA:
+            return _convert(field, text)
+        return _convert(field, json.loads(text))
+    except InvalidInput as error:
+        raise InvalidInput(f"--arg {field.name}={text}: {error.message}", hint=error.hint) from None
     except ValueError:
         raise InvalidInput(f"--arg {field.name}={text}: it is read as JSON, and is none") from None
 
 
-def _read_file(field: ModelTypeField, text: str) -> bytes:
+def _convert(field: ModelTypeField, value: Any) -> object:
+    """A value of the field's type from what JSON has in its place; what does not fit is for the codec to refuse."""
+    if field.type == DataType.LIST and isinstance(value, list):
+        return [_convert(field.type_args[0], one) for one in value]
+    if field.type == DataType.TUPLE and isinstance(value, list) and len(value) == len(field.type_args):
+        return [_convert(inner, one) for inner, one in zip(field.type_args, value, strict=True)]
+    if field.type == DataType.NAMED_FIELDS and isinstance(value, dict):
+        inners = {one.name: one for one in field.type_args}
+        return {name: _convert(inners[name], one) if name in inners else one for name, one in value.items()}
+    if field.type == DataType.BYTES and isinstance(value, str):
+        return _read_file(value)
+    if field.type in _MEDIA and isinstance(value, str):
+        return _read_media(_MEDIA[field.type], value)
+    if field.type in _KEYS and isinstance(value, dict):
+        return _build(field.type, value)
+    return value
+
+
+def _build(kind: int, given: dict[str, Any]) -> object:
+    """A concept, a region or a frame."""
+    allowed, name_of_kind = _KEYS[kind], DataType.Name(kind).lower()
+    hint = f"a {name_of_kind} has {', '.join(allowed)}"
+    if unknown := sorted(given.keys() - set(allowed)):
+        raise InvalidInput(f"no {name_of_kind} has {', '.join(unknown)}", hint=hint)
+    parts = dict(given)
+    for name, inner in (("concepts", DataType.CONCEPT), ("regions", DataType.REGION)):
+        if isinstance(parts.get(name), list):
+            parts[name] = [_convert(ModelTypeField(type=inner), one) for one in parts[name]]
+    for name in ("image", "mask"):
+        if isinstance(parts.get(name), str):
+            parts[name] = _read_media(Image, parts[name])
+    try:
+        return {DataType.CONCEPT: Concept, DataType.REGION: Region, DataType.FRAME: Frame}[kind](**parts)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InvalidInput(f"it makes no {name_of_kind}: {error}", hint=hint) from None
+
+
+def _read_media(kind: type[Media], text: str) -> Media:
+    return kind(url=text) if is_url(text) else kind(bytes=_read_file(text))
+
+
+def _read_file(text: str) -> bytes:
     try:
         return Path(text.removeprefix("@")).read_bytes()
     except OSError as error:
-        raise InvalidInput(f"--arg {field.name}={text}: {error.strerror}; give @FILE") from None
+        raise InvalidInput(f"{error.strerror}; give @FILE") from None

@@ -135,6 +135,21 @@ def typed(answers: Any) -> Any:
             {"name": "picture", "type": "IMAGE", "default": "null"},
             {"name": "options", "type": "JSON_DATA", "default": "{}"},
             {"name": "names", "type": "LIST", "type_args": [{"name": "names_item", "type": "STR"}], "default": "[]"},
+            {"name": "label", "type": "CONCEPT", "default": "null"},
+            {"name": "parts", "type": "LIST", "type_args": [{"name": "parts_item", "type": "REGION"}], "default": "[]"},
+            {"name": "frame", "type": "FRAME", "default": "null"},
+            {
+                "name": "pair",
+                "type": "TUPLE",
+                "type_args": [{"name": "pair_item", "type": "IMAGE"}, {"name": "pair_item", "type": "INT"}],
+                "default": "null",
+            },
+            {
+                "name": "fields",
+                "type": "NAMED_FIELDS",
+                "type_args": [{"name": "picture", "type": "IMAGE"}, {"name": "blob", "type": "BYTES"}],
+                "default": "null",
+            },
         ],
     )
     count = MethodSignature(
@@ -167,6 +182,37 @@ def test_a_typed_method_is_called_by_name_with_arguments_of_its_types(typed: Any
     assert parts["names"].parts[0].data.string_value == "x"
 
 
+def test_concepts_regions_and_frames_are_given_as_json_with_files_in_them(typed: Any, run: Any, tmp_path: Path) -> None:
+    (tmp_path / "p.png").write_bytes(b"png")
+    picture = f"@{tmp_path}/p.png"
+    given = {
+        "text": "a",
+        "label": json.dumps({"name": "school bus", "value": 0.5}),
+        "parts": json.dumps([{"box": [0, 0.25, 0.5, 1], "concepts": [{"name": "bus"}], "track_id": "t"}]),
+        "frame": json.dumps({"image": picture, "time": 1.5, "regions": [{"point": [1, 2, 3], "mask": picture}]}),
+        "pair": json.dumps(["http://127.0.0.1/p.png", 3]),
+        "fields": json.dumps({"picture": picture, "blob": picture}),
+    }
+    done = run(
+        "predict", "m", "--method", "repeat", *(word for one in given.items() for word in ("--arg", "=".join(one)))
+    )
+    assert done.exit_code == 0, done.exception
+    parts = {part.id: part.data for part in asked(typed).inputs[0].data.parts}
+    (label,) = parts["label"].concepts
+    assert (label.id, label.name, label.value) == ("school-bus", "school bus", 0.5)
+    (region,) = parts["parts"].regions
+    box = region.region_info.bounding_box
+    assert (box.left_col, box.top_row, box.right_col, box.bottom_row) == (0, 0.25, 0.5, 1)
+    assert (region.data.concepts[0].name, region.track_id) == ("bus", "t")
+    (frame,) = parts["frame"].frames
+    assert (frame.data.image.base64, frame.frame_info.time) == (b"png", 1500)
+    assert frame.data.regions[0].region_info.point.col == 1
+    assert frame.data.regions[0].region_info.mask.image.base64 == b"png"
+    assert [part.data.image.url for part in parts["pair"].parts] == ["http://127.0.0.1/p.png", ""]
+    inner = {part.id: part.data for part in parts["fields"].parts}
+    assert (inner["picture"].image.base64, inner["blob"].bytes_value) == (b"png", b"png")
+
+
 def test_what_a_typed_method_yields_is_printed_as_it_comes(typed: Any, run: Any) -> None:
     done = run("predict", "m", "--method", "count", "--arg", "n=2")
     assert (done.exit_code, done.stdout.split()) == (0, ["1", "2"])
@@ -181,6 +227,14 @@ def test_what_a_typed_method_yields_is_printed_as_it_comes(typed: Any, run: Any)
         (["--arg", "text=a", "--arg", "times=x"], "--arg times=x: it is read as JSON, and is none"),
         (["--arg", "text=a", "--arg", 'times="x"'], "--arg times: is a value of type str; int is expected"),
         (["--arg", "text=a", "--arg", "picture=@nowhere.png"], "--arg picture=@nowhere.png: No such file"),
+        (["--arg", "text=a", "--arg", 'label={"title": "b"}'], '--arg label={"title": "b"}: no concept has title'),
+        (["--arg", "text=a", "--arg", "label={}"], "--arg label={}: it makes no concept: "),
+        (["--arg", "text=a", "--arg", 'label="bus"'], "--arg label: is a value of type str; Concept is expected"),
+        (
+            ["--arg", "text=a", "--arg", 'parts=[{"box": [1]}]'],
+            '--arg parts=[{"box": [1]}]: it makes no region: a box has 4',
+        ),
+        (["--arg", "text=a", "--arg", 'frame={"image": "@no"}'], '--arg frame={"image": "@no"}: No such file'),
     ],
 )
 def test_a_wrong_argument_is_told_before_anything_is_sent(
