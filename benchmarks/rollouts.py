@@ -22,7 +22,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import grpc
-from clarifai_grpc.grpc.api import service_pb2, service_pb2_grpc
+from clarifai_grpc.grpc.api import resources_pb2, service_pb2, service_pb2_grpc
 from clarifai_grpc.grpc.api.status import status_code_pb2 as codes
 from machine import describe_machine
 
@@ -37,6 +37,7 @@ MODEL = "echo"
 SEED = 20260105
 PATIENCE_S = 60.0
 STREAMS_A_LINE = 50
+ENDED = (codes.MODEL_TRAINED, codes.MODEL_UPLOADING_FAILED)
 
 
 def main() -> None:
@@ -189,9 +190,16 @@ def look_for(place: Path, acknowledged: dict[str, str], number: int) -> list[str
         missing += [
             f"kill {number}: version {version.id} hangs: {version.status}"
             for version in v2.call("ListModelVersions", request).model_versions
-            if version.status.code not in (codes.MODEL_TRAINED, codes.MODEL_UPLOADING_FAILED)
+            if not comes_to_an_end(v2, version)
         ]
     return missing
+
+
+def comes_to_an_end(v2: V2, version: resources_pb2.ModelVersion) -> bool:
+    """Does an upload that a kill cut, acknowledged or not, get ready or fail?"""
+    with contextlib.suppress(AssertionError):
+        return version.status.code in ENDED or wait_built(v2, version.id).status.code in ENDED
+    return False
 
 
 class Asked:

@@ -338,6 +338,19 @@ async def test_a_start_gives_a_built_version_its_deployment_and_clears_folders(r
     assert [one.name for one in room.versions_dir.iterdir()] == ["v1"]
 
 
+async def test_after_a_start_what_only_stayed_warm_does_not_compete_with_what_serves(room: ControlRoom) -> None:
+    room.backend.script = ScriptedReplica.ready
+    await room.add_built("old", VersionState.READY)
+    await room.add_built("serves", VersionState.READY, is_default=True)
+    await room.add_built("new")
+    await room.make_reconcile().recover()
+    async with reconciling(room):
+        await until(lambda: room.router.is_ready("serves") and room.router.is_ready("new"))
+        assert not room.backend.of("old")
+        await room.store.deployments.scale("old", 1, room.now())  # as a request for it does
+        await until(lambda: room.router.is_ready("old"))
+
+
 async def test_the_worker_says_nothing_more_once_it_is_wanted_no_more(room: ControlRoom) -> None:
     await room.add_built("v1")
     async with reconciling(room):

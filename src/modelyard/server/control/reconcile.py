@@ -67,8 +67,9 @@ class Reconcile:
         self._swept_at = time.monotonic()
 
     async def recover(self) -> None:
-        """At start-up: a version that was built but whose deployment was not yet written gets one; folders of
-        versions that are gone are removed."""
+        """At start-up: a version that was built but whose deployment was not yet written gets one; versions that only
+        stayed warm stay down, so that those with requests need not wait for them; folders of versions that are gone
+        are removed."""
         for version in await self._store.versions.list_in_states(frozenset({VersionState.BUILT})):
             if await self._store.deployments.get(version.version_id) is None:
                 await self._store.deployments.put(
@@ -80,8 +81,17 @@ class Reconcile:
                         modified_at=self._now(),
                     )
                 )
+        await self._let_spares_rest()
         for folder in self._means.versions_dir.iterdir():
             await self._remove_if_gone(folder)
+
+    async def _let_spares_rest(self) -> None:
+        needed = {one for endpoint in await self._store.endpoints.list_all() for one in endpoint.version_ids}
+        for row in await self._store.deployments.list():
+            version = await self._store.versions.get_by_id(row.version_id)
+            is_new = version is not None and version.state is VersionState.BUILT
+            if row.replicas and row.version_id not in needed and not is_new:
+                await self._store.deployments.scale(row.version_id, 0, self._now())
 
     async def run(self) -> None:
         """Follow the store until cancelled."""
