@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelyard.server.api.asgi import make_app
+from modelyard.server.api.grpc import compression
 from modelyard.server.api.grpc.door import GrpcDoor
+from modelyard.server.threads import in_thread
 from modelyard.wire.messages import MultiOutputResponse, PostModelOutputsRequest, StatusCode
 from support.doors import AsgiExchange, EchoHandlers, eventually, frame, grpc_exchange, make_v2, split_frames
 
@@ -121,6 +123,23 @@ async def test_compressed_message(name: str, pack) -> None:
     body = frame(pack(request_of("z").SerializeToString()), flag=1)
     exchange = await grpc_exchange("PostModelOutputs", [body], {"grpc-encoding": name}).run(app_of())
     assert texts_of(exchange) == ["z"]
+
+
+@pytest.mark.parametrize(("size", "threads"), [(1000, 0), (compression.INLINE_BYTES + 1000, 1)])
+async def test_a_message_that_becomes_large_is_decompressed_beside_the_requests_of_others(
+    size: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def run_in_thread(function, *args):
+        begun.append(function)
+        return in_thread(function, *args)
+
+    monkeypatch.setattr(compression, "in_thread", run_in_thread)
+    body = frame(gzip.compress(request_of("z" * size).SerializeToString()), flag=1)
+    exchange = await grpc_exchange("PostModelOutputs", [body], {"grpc-encoding": "gzip"}).run(app_of())
+    assert texts_of(exchange) == ["z" * size]
+    assert len(begun) == threads
 
 
 async def test_compressed_bomb_is_refused() -> None:

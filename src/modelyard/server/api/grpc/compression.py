@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 
 from modelyard.errors import InvalidRequest, TooLarge
+from modelyard.server.threads import in_thread
 
 IDENTITY = "identity"
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
@@ -12,6 +13,8 @@ ACCEPTED_ENCODINGS = (IDENTITY, *_WINDOW_BITS)
 GZIP = "gzip"
 COMPRESSED_BYTES = range(1024, 1 << 20)
 """Answers of these sizes are worth it. Compressing larger ones would hold up the requests of others."""
+INLINE_BYTES = 1 << 20
+"""A message that becomes larger is decompressed in a thread: it would hold up the requests of others, too."""
 _QUICK = 1
 
 
@@ -21,12 +24,21 @@ def compress(payload: bytes) -> bytes:
     return machine.compress(payload) + machine.flush()
 
 
-def decompress(payload: bytes, encoding: str, max_bytes: int) -> bytes:
+async def decompress(payload: bytes, encoding: str, max_bytes: int) -> bytes:
     """The message; raises `TooLarge` beyond `max_bytes` and `InvalidRequest` for bytes that are not `encoding`."""
-    bits = _WINDOW_BITS.get(encoding)
-    if bits is None:
+    if encoding not in _WINDOW_BITS:
         raise InvalidRequest("a message says that it is compressed, but the request names no grpc-encoding")
-    machine = zlib.decompressobj(bits)
+    if len(payload) < INLINE_BYTES:
+        try:
+            return _inflate(payload, encoding, min(max_bytes, INLINE_BYTES))
+        except TooLarge:
+            if max_bytes <= INLINE_BYTES:
+                raise
+    return await in_thread(_inflate, payload, encoding, max_bytes)
+
+
+def _inflate(payload: bytes, encoding: str, max_bytes: int) -> bytes:
+    machine = zlib.decompressobj(_WINDOW_BITS[encoding])
     try:
         message = machine.decompress(payload, max_bytes + 1)
     except zlib.error:

@@ -43,7 +43,7 @@ class MessageReader:
             self._chunks.append(chunk)
             self._buffered += len(chunk)
 
-    def take(self) -> bytes | None:
+    async def take(self) -> bytes | None:
         """The next whole message; None until more has arrived.
 
         Raises:
@@ -59,7 +59,7 @@ class MessageReader:
             return None
         self._length = None
         payload = self._cut(length)
-        return decompress(payload, self._encoding, self._max_bytes) if self._is_compressed else payload
+        return await decompress(payload, self._encoding, self._max_bytes) if self._is_compressed else payload
 
     def _read_prefix(self) -> None:
         flag, length = PREFIX.unpack(self._cut(PREFIX.size))

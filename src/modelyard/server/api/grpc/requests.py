@@ -49,7 +49,7 @@ async def read_only_message(first: Event, receive: Receive, encoding: str, max_b
         if event["type"] == "http.disconnect":
             raise Cancelled("the caller went away")
         reader.feed(event.get("body", b""))
-        message = reader.take()
+        message = await reader.take()
         if message is not None:
             if not reader.is_between_messages:
                 raise CardinalityViolated("the method takes one request message; something follows it")
@@ -85,7 +85,7 @@ class Incomings:
             raise
 
     async def _read(self) -> bytes | None:
-        while (payload := self._reader.take()) is None:
+        while (payload := await self._reader.take()) is None:
             chunk = await self._inflow.read()
             if not chunk:
                 if self._reader.is_between_messages:
