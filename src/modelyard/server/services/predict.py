@@ -82,13 +82,8 @@ class Predict:
 
         Raises what `Targets.resolve` and `Router.call` raise, and InvalidRequest or InvalidInput for its inputs.
         """
-        _check_inputs(request)
-        target = self._recall(address, headers) or await self._reach(address, headers, caller, deadline)
-        if may_have_urls(request):
-            raw = await self._fetch(request, raw, address)
-            await self._hold(target, caller, deadline)
-        payload = _compose(target, request, raw, note)
-        return await self._router.call(target.version_id, payload, caller=caller, deadline=deadline)
+        version_id, payload = await self._prepare(address, request, raw, headers, caller, deadline, note)
+        return await self._router.call(version_id, payload, caller=caller, deadline=deadline)
 
     async def generate(
         self,
@@ -102,14 +97,8 @@ class Predict:
         note: bytes = b"",
     ) -> AsyncGenerator[bytes, None]:
         """One request, answers as the author yields them. Raises as `predict` does; what was yielded has been sent."""
-        _check_inputs(request)
-        target = self._recall(address, headers) or await self._reach(address, headers, caller, deadline)
-        if may_have_urls(request):
-            raw = await self._fetch(request, raw, address)
-            await self._hold(target, caller, deadline)
-        payload = _compose(target, request, raw, note)
-        opened = self._router.open(target.version_id, "generate", payload, caller=caller, deadline=deadline)
-        async with opened as exchange:
+        version_id, payload = await self._prepare(address, request, raw, headers, caller, deadline, note)
+        async with self._router.open(version_id, "generate", payload, caller=caller, deadline=deadline) as exchange:
             async for answer in exchange:
                 yield answer
 
@@ -141,6 +130,24 @@ class Predict:
             finally:
                 feeder.cancel()
                 await asyncio.gather(feeder, return_exceptions=True)
+
+    async def _prepare(
+        self,
+        address: Address,
+        request: PostModelOutputsRequest,
+        raw: bytes | None,
+        headers: Headers,
+        caller: str,
+        deadline: float | None,
+        note: bytes,
+    ) -> tuple[str, bytes]:
+        """The version that answers, ready to, and what it is sent."""
+        _check_inputs(request)
+        target = self._recall(address, headers) or await self._reach(address, headers, caller, deadline)
+        if may_have_urls(request):
+            raw = await self._fetch(request, raw, address)
+            await self._hold(target, caller, deadline)
+        return target.version_id, _compose(target, request, raw, note)
 
     async def _resolve_built(self, address: Address, headers: Headers, deadline: float | None) -> Target:
         """As `Targets.resolve`, but waits while the version is being built."""

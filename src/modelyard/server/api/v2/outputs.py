@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from types import TracebackType
 
 from modelyard.errors import InvalidRequest, NotFound
 from modelyard.server.api.v2.call import Call, Handler, Incoming
@@ -13,6 +14,8 @@ from modelyard.server.services.targets import Address
 from modelyard.server.telemetry.tracing import read_caller
 from modelyard.wire.messages import PostModelOutputsRequest
 from modelyard.wire.notes import encode_note, take_batch
+
+_NO_MODEL = (NotFound, InvalidRequest)
 
 
 class OutputsV2:
@@ -32,7 +35,7 @@ class OutputsV2:
     async def post(self, call: Call, request: PostModelOutputsRequest) -> bytes:
         """One answer."""
         address = _read_address(call, request)
-        try:
+        with _Counted(call, address):
             reply = await self._predict.predict(
                 address,
                 request,
@@ -42,10 +45,6 @@ class OutputsV2:
                 deadline=call.deadline,
                 note=_make_note(call),
             )
-        except BaseException as error:
-            _assign(call, address, error)
-            raise
-        _assign(call, address)
         trace = call.watch and call.watch.trace
         if trace:
             reply, trace.batch_inputs = take_batch(reply)
@@ -63,14 +62,10 @@ class OutputsV2:
             deadline=call.deadline,
             note=_make_note(call),
         )
-        try:
+        with _Counted(call, address):
             async with aclosing(answers):
                 async for answer in answers:
                     yield answer
-        except BaseException as error:
-            _assign(call, address, error)
-            raise
-        _assign(call, address)
 
     async def stream(self, call: Call, requests: AsyncIterator[Incoming]) -> AsyncGenerator[bytes, None]:
         """Answers as they come to requests as they come; the first names the model."""
@@ -85,20 +80,31 @@ class OutputsV2:
             deadline=call.deadline,
             note=_make_note(call),
         )
-        try:
+        with _Counted(call, address):
             async with aclosing(answers):
                 async for answer in answers:
                     yield answer
-        except BaseException as error:
-            _assign(call, address, error)
-            raise
-        _assign(call, address)
 
 
-def _assign(call: Call, address: Address, error: BaseException | None = None) -> None:
-    """Have a request counted as one of its model. Names that no model has are whatever callers write."""
-    if call.watch is not None and not isinstance(error, NotFound | InvalidRequest):
-        call.watch.assign((address.user_id, address.app_id, address.model_id))
+class _Counted:
+    """Has a request counted as one of its model, whatever it ends with. Names that no model has are whatever callers
+    write."""
+
+    __slots__ = ("_address", "_call")
+
+    def __init__(self, call: Call, address: Address) -> None:
+        self._call = call
+        self._address = address
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        watch, address = self._call.watch, self._address
+        if watch is not None and not isinstance(error, _NO_MODEL):
+            watch.assign((address.user_id, address.app_id, address.model_id))
 
 
 def _make_note(call: Call) -> bytes:
