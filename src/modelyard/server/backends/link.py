@@ -7,11 +7,11 @@ owner accepts, sizes and credit are limited, and what breaks the rules breaks th
 from __future__ import annotations
 
 import asyncio
-import logging
-from typing import Protocol, cast
+from typing import Protocol
 
 from modelyard.errors import InternalError, ModelyardError, WorkerCrashed
 from modelyard.server.backends.exchange import LinkExchange
+from modelyard.server.frame_link import FrameLink
 from modelyard.wire.frames import (
     EMPTY,
     EXPRESS,
@@ -21,7 +21,6 @@ from modelyard.wire.frames import (
     MAX_PAYLOAD_BYTES,
     STREAM,
     Frame,
-    FrameDecoder,
     Kind,
     decode_credit,
     encode_credit,
@@ -35,9 +34,6 @@ from modelyard.wire.worker_errors import decode_error
 MAX_HELLO_BYTES = 1 << 12
 HELLO_S = 5.0
 """Who connects and does not say hello is cut off after this."""
-HIGH_WATER_BYTES = 1 << 20
-
-log = logging.getLogger(__name__)
 
 
 class LinkOwner(Protocol):
@@ -56,23 +52,18 @@ class LinkOwner(Protocol):
         ...
 
 
-class WorkerLink(asyncio.BufferedProtocol):
+class WorkerLink(FrameLink):
     """A `Link` over a stream socket."""
 
     def __init__(self, owner: LinkOwner, *, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> None:
+        super().__init__(min(MAX_HELLO_BYTES, max_payload_bytes))
         self._owner = owner
         self._max_payload_bytes = max_payload_bytes
-        self._loop = asyncio.get_running_loop()
-        self._decoder = FrameDecoder(max_payload_bytes=min(MAX_HELLO_BYTES, max_payload_bytes))
-        self._transport: asyncio.Transport | None = None
         self._stranger: asyncio.TimerHandle | None = None
         self._is_admitted = False
         self._last_id = 0
         self._calls: dict[int, asyncio.Future[bytes]] = {}
         self._exchanges: dict[int, LinkExchange] = {}
-        self._outgoing: list[bytes] = []
-        self._writable = asyncio.Event()
-        self._writable.set()
         self._is_cut = False
         self.closed = asyncio.Event()
         """Set when the connection is gone."""
@@ -109,121 +100,36 @@ class WorkerLink(asyncio.BufferedProtocol):
 
     def stop_worker(self) -> None:
         """Ask the worker to finish what it holds and leave."""
-        self._write(encode_frame(Kind.STOP))
+        self.write(encode_frame(Kind.STOP))
 
     def cut(self) -> None:
         """The worker is about to be ended with what it still holds: those requests are told so."""
         self._is_cut = True
 
-    def abort(self) -> None:
-        """Cut the connection. `closed` is set soon."""
-        if self._transport is not None:
-            self._transport.abort()
-
     # What exchanges need: `exchange.Port`.
 
     def post_message(self, request_id: int, payload: bytes, flags: int) -> None:
         """See `Port.post_message`."""
-        self._write(*encode_parts(Kind.REQUEST, request_id, payload, flags))
+        self.write(*encode_parts(Kind.REQUEST, request_id, payload, flags))
 
     def grant(self, request_id: int, credit: int) -> None:
         """See `Port.grant`."""
-        self._write(encode_credit(request_id, credit))
+        self.write(encode_credit(request_id, credit))
 
     def forget(self, request_id: int) -> None:
         """See `Port.forget`."""
         if self._exchanges.pop(request_id, None) is not None:
-            self._write(encode_frame(Kind.CANCEL, request_id))
+            self.write(encode_frame(Kind.CANCEL, request_id))
 
-    async def wait_writable(self) -> None:
-        """See `Port.wait_writable`."""
-        if not self._writable.is_set():
-            await self._writable.wait()
-
-    # What the event loop calls: `asyncio.BufferedProtocol`.
+    # What the event loop calls: `FrameLink`.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The worker, or somebody, connected."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        super().connection_made(transport)
         self._stranger = self._loop.call_later(HELLO_S, self.abort)
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the next bytes go."""
-        del sizehint
-        return self._decoder.writable()
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Bytes came."""
-        try:
-            for frame in self._decoder.advance(nbytes):
-                self._take(frame)
-        except ModelyardError as error:
-            log.warning("link.broken reason=%r", error.message)
-            self.abort()
-
-    def pause_writing(self) -> None:
-        """The socket is full."""
-        self._writable.clear()
-
-    def resume_writing(self) -> None:
-        """The socket has room again."""
-        self._writable.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The worker is gone: everything that it held fails."""
-        del exc
-        self._transport = None
-        self._cancel_stranger()
-        self._writable.set()
-        calls, exchanges = self._calls, self._exchanges
-        self._calls, self._exchanges = {}, {}
-        describe = _cut if self._is_cut else _crashed
-        for future in calls.values():
-            if not future.done():
-                future.set_exception(describe())
-        for exchange in exchanges.values():
-            exchange.on_end(describe())
-        self.closed.set()
-        self._owner.on_lost(self)
-
-    def _open(self, payload: bytes, flags: int, *, kind: Kind = Kind.REQUEST, time_left: int = 0) -> int:
-        if not self.is_open:
-            raise _crashed()
-        self._last_id += 1
-        limit = self._max_payload_bytes
-        self._write(*encode_parts(kind, self._last_id, payload, flags, max_payload_bytes=limit, time_left=time_left))
-        return self._last_id
-
-    async def _wait_for(self, request_id: int) -> bytes:
-        """The one answer of a request; the worker is told where nobody waits for it any more."""
-        future: asyncio.Future[bytes] = self._loop.create_future()
-        self._calls[request_id] = future
-        try:
-            return await future
-        finally:
-            if self._calls.pop(request_id, None) is not None:
-                self._write(encode_frame(Kind.CANCEL, request_id))
-
-    def _write(self, *parts: bytes) -> None:
-        """Take small frames for the end of this turn of the loop: all of a turn leave in one system call, and wake the
-        worker once. A large payload is written at once, behind what is there, and not copied."""
-        if self._transport is None:
-            return
-        self._outgoing.append(parts[0])
-        if len(parts) > 1:
-            self._flush()
-            self._transport.write(parts[1])
-        elif len(self._outgoing) == 1:
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        outgoing = self._outgoing
-        if outgoing and self._transport is not None:
-            self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
-        outgoing.clear()
-
-    def _take(self, frame: Frame) -> None:
+    def take(self, frame: Frame) -> None:
+        """See `FrameLink.take`."""
         if not self._is_admitted:
             self._greet(frame)
             return
@@ -241,6 +147,38 @@ class WorkerLink(asyncio.BufferedProtocol):
             self._owner.on_state(State.decode(frame.payload))
         elif frame.kind is not Kind.PONG:
             raise InternalError(f"a worker may not send {frame.kind.name}")
+
+    def on_lost(self) -> None:
+        """The worker is gone: everything that it held fails."""
+        self._cancel_stranger()
+        calls, exchanges = self._calls, self._exchanges
+        self._calls, self._exchanges = {}, {}
+        describe = _cut if self._is_cut else _crashed
+        for future in calls.values():
+            if not future.done():
+                future.set_exception(describe())
+        for exchange in exchanges.values():
+            exchange.on_end(describe())
+        self.closed.set()
+        self._owner.on_lost(self)
+
+    def _open(self, payload: bytes, flags: int, *, kind: Kind = Kind.REQUEST, time_left: int = 0) -> int:
+        if not self.is_open:
+            raise _crashed()
+        self._last_id += 1
+        limit = self._max_payload_bytes
+        self.write(*encode_parts(kind, self._last_id, payload, flags, max_payload_bytes=limit, time_left=time_left))
+        return self._last_id
+
+    async def _wait_for(self, request_id: int) -> bytes:
+        """The one answer of a request; the worker is told where nobody waits for it any more."""
+        future: asyncio.Future[bytes] = self._loop.create_future()
+        self._calls[request_id] = future
+        try:
+            return await future
+        finally:
+            if self._calls.pop(request_id, None) is not None:
+                self.write(encode_frame(Kind.CANCEL, request_id))
 
     def _greet(self, frame: Frame) -> None:
         if frame.kind is not Kind.HELLO:

@@ -56,23 +56,23 @@ class FrontLink(RelayLink):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The house is there."""
         super().connection_made(transport)
-        self.write(Kind.HELLO, payload=encode(Hello(number=self._number, pid=os.getpid())))
+        self.post(Kind.HELLO, payload=encode(Hello(number=self._number, pid=os.getpid())))
 
     def open(self, opening: Opening) -> FrontExchange:
         """Begin a request."""
         self._last_id += 1
         exchange = FrontExchange(self, self._last_id)
         self._exchanges[self._last_id] = exchange
-        self.write(Kind.REQUEST, self._last_id, encode(opening), FIRST | (0 if opening.has_more else LAST))
+        self.post(Kind.REQUEST, self._last_id, encode(opening), FIRST | (0 if opening.has_more else LAST))
         return exchange
 
     def forget(self, request_id: int, *, is_over: bool) -> None:
         """A request is done with; where the house still works on it, it is told."""
         if self._exchanges.pop(request_id, None) is not None and not is_over:
-            self.write(Kind.CANCEL, request_id)
+            self.post(Kind.CANCEL, request_id)
 
     def take(self, frame: Frame) -> None:
-        """See `RelayLink.take`."""
+        """See `FrameLink.take`."""
         if frame.kind is Kind.STOP:
             self._on_stop()
             return
@@ -81,7 +81,7 @@ class FrontLink(RelayLink):
             exchange.take(frame)
 
     def on_lost(self) -> None:
-        """See `RelayLink.on_lost`."""
+        """See `FrameLink.on_lost`."""
         for exchange in self._exchanges.values():
             exchange.fail()
         self._on_lost()

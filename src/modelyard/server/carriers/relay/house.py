@@ -83,7 +83,7 @@ class RelayHouse:
     def ask_to_stop(self) -> None:
         """Tell the fronts to accept nothing more and to finish what they have."""
         for link in self.links:
-            link.write(Kind.STOP)
+            link.post(Kind.STOP)
 
     def note_change(self) -> None:
         """A front or a request came or went."""
@@ -125,7 +125,7 @@ class HouseLink(RelayLink):
         asyncio.get_running_loop().call_later(HELLO_S, self._expect_hello)
 
     def take(self, frame: Frame) -> None:
-        """See `RelayLink.take`."""
+        """See `FrameLink.take`."""
         if self.number is None:
             return self._greet(frame)
         if frame.kind is Kind.REQUEST and frame.flags & FIRST:
@@ -136,7 +136,7 @@ class HouseLink(RelayLink):
         return None
 
     def on_lost(self) -> None:
-        """See `RelayLink.on_lost`."""
+        """See `FrameLink.on_lost`."""
         for exchange in self._exchanges.values():
             exchange.hang_up()
         self._exchanges.clear()
@@ -237,7 +237,7 @@ class HouseExchange:
     def end(self) -> None:
         """The application has returned: without a whole answer, the front is told so."""
         if not self._is_over and not self._is_gone:
-            self._link.write(Kind.ERROR, self.request_id)
+            self._link.post(Kind.ERROR, self.request_id)
         self._is_over = True
 
     async def _send_body(self, body: bytes, *, is_last: bool) -> None:
@@ -264,7 +264,7 @@ class HouseExchange:
             return
         if held:
             await self._outbox.post(Kind.ITEM, held, is_last=False)
-        self._link.write(Kind.END, self.request_id, encode(trailers), LAST)
+        self._link.post(Kind.END, self.request_id, encode(trailers), LAST)
 
     def _send_head(self, body: bytes, trailers: Headers | None, *, has_more: bool) -> None:
         head = Head(
@@ -276,7 +276,7 @@ class HouseExchange:
             trailers=trailers,
         )
         self._is_started = True
-        self._link.write(Kind.ITEM, self.request_id, encode(head), FIRST | (0 if has_more else LAST))
+        self._link.post(Kind.ITEM, self.request_id, encode(head), FIRST | (0 if has_more else LAST))
 
     @property
     def _has_trailers(self) -> bool:

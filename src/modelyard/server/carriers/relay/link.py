@@ -3,106 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar, cast
 
-from modelyard.errors import InternalError, ModelyardError
+from modelyard.errors import InternalError
 from modelyard.server.carriers.relay.messages import MAX_FRAME_BYTES, PIECE_BYTES, WINDOW_BYTES
-from modelyard.wire.frames import (
-    LAST,
-    Frame,
-    FrameDecoder,
-    Kind,
-    encode_credit,
-    encode_parts,
-)
+from modelyard.server.frame_link import FrameLink
+from modelyard.wire.frames import LAST, Kind, encode_credit, encode_parts
 
-HIGH_WATER_BYTES = 1 << 20
 Item = TypeVar("Item")
 
-log = logging.getLogger(__name__)
 
-
-class RelayLink(asyncio.BufferedProtocol):
-    """Frames in and out. What breaks the rules breaks the connection."""
+class RelayLink(FrameLink):
+    """A `FrameLink` between a front and the house."""
 
     def __init__(self) -> None:
-        self._decoder = FrameDecoder(max_payload_bytes=MAX_FRAME_BYTES)
-        self._transport: asyncio.Transport | None = None
-        self._writable = asyncio.Event()
-        self._writable.set()
+        super().__init__(MAX_FRAME_BYTES)
 
     @property
     def is_open(self) -> bool:
         """Is the other side there?"""
         return self._transport is not None
 
-    def write(self, kind: Kind, request_id: int = 0, payload: bytes = b"", flags: int = 0) -> None:
+    def post(self, kind: Kind, request_id: int = 0, payload: bytes = b"", flags: int = 0) -> None:
         """Send one frame; nothing where the connection is gone."""
-        if self._transport is not None:
-            for part in encode_parts(kind, request_id, payload, flags):
-                self._transport.write(part)
+        self.write(*encode_parts(kind, request_id, payload, flags))
 
     def grant(self, request_id: int, size_bytes: int) -> None:
         """Allow the other side so many more bytes of a body."""
-        if self._transport is not None:
-            self._transport.write(encode_credit(request_id, size_bytes))
-
-    async def wait_writable(self) -> None:
-        """Wait while the socket is full."""
-        if not self._writable.is_set():
-            await self._writable.wait()
-
-    def abort(self) -> None:
-        """Cut the connection."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def take(self, frame: Frame) -> None:
-        """A frame came. Raises a `ModelyardError` for one that may not come."""
-        raise NotImplementedError
-
-    def on_lost(self) -> None:
-        """The connection is gone."""
-        raise NotImplementedError
-
-    # What the event loop calls: `asyncio.BufferedProtocol`.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The two are connected."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the next bytes go."""
-        del sizehint
-        return self._decoder.writable()
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Bytes came."""
-        try:
-            for frame in self._decoder.advance(nbytes):
-                self.take(frame)
-        except ModelyardError as error:
-            log.warning("relay.broken reason=%r", error.message)
-            self.abort()
-
-    def pause_writing(self) -> None:
-        """The socket is full."""
-        self._writable.clear()
-
-    def resume_writing(self) -> None:
-        """The socket has room again."""
-        self._writable.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The other side is gone."""
-        del exc
-        self._transport = None
-        self._writable.set()
-        self.on_lost()
+        self.write(encode_credit(request_id, size_bytes))
 
 
 class Inbox(Generic[Item]):
@@ -163,7 +93,7 @@ class Outbox:
             await self._wait()
             self._credit -= len(piece)
             is_end = is_last and not view
-            self._link.write(kind, self._request_id, cast("bytes", piece), LAST if is_end else 0)
+            self._link.post(kind, self._request_id, cast("bytes", piece), LAST if is_end else 0)
             if not view:
                 return
 
