@@ -50,7 +50,7 @@ from modelyard.server.services.arrival_room import ArrivalRoom
 from modelyard.server.services.arrivals import Arrivals
 from modelyard.server.services.belongings import Belongings
 from modelyard.server.services.deltas import Deltas
-from modelyard.server.services.fetch import SafeFetcher
+from modelyard.server.services.late_fetch import LateFetcher
 from modelyard.server.services.readiness import ReadinessService
 from modelyard.server.services.upload_rows import UploadRows
 from modelyard.server.services.uploads import Uploads
@@ -128,7 +128,7 @@ async def _open_house(settings: Settings, run_dir: Path, *, is_open: Callable[[]
     async with AsyncExitStack() as stack:
         store = await SqlStore.open(settings.database_url)
         stack.push_async_callback(store.close)
-        fetcher = SafeFetcher(settings.fetch)
+        fetcher = LateFetcher(settings.fetch)
         stack.push_async_callback(fetcher.aclose)
         desk = await open_desk(settings, store, fetcher, stack, _open_tracing(settings, stack))
         depot = Depot(settings.depot_dir)

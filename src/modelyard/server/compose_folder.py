@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from modelyard.config.schema import BatchingInfo
 from modelyard.errors import Cancelled, Conflict, InvalidRequest, ModelyardError
@@ -30,13 +30,11 @@ from modelyard.server.carriers.h2corn import H2CornCarrier
 from modelyard.server.control.folder_host import FolderEvents, FolderHost, FolderMeans, Prepare, Prepared
 from modelyard.server.desk import Desk, make_metrics, make_run_dir, open_desk, own_data_dir, utc_now, write_server_file
 from modelyard.server.records import Deployment, LogType, ModelKey, VersionState
+from modelyard.server.services.late_fetch import LateFetcher
 from modelyard.server.services.models import ModelFields
 from modelyard.server.services.versions import make_version, pack_spec
-from modelyard.server.settings import FetchSettings, Settings
+from modelyard.server.settings import Settings
 from modelyard.server.store.memory import MemoryStore
-
-if TYPE_CHECKING:
-    from modelyard.server.services.fetch import SafeFetcher
 
 OWNER_FILE = "owner"
 Paths = AsyncIterator[frozenset[str]]
@@ -98,7 +96,7 @@ async def serve_folder(
         except Conflict:
             raise _already_served(settings) from None
         _forget_other_owner(settings.server)
-        fetcher = _LateFetcher(settings.server.fetch)
+        fetcher = LateFetcher(settings.server.fetch)
         stack.push_async_callback(fetcher.aclose)
         place = _Place(settings, await open_desk(settings.server, MemoryStore(), fetcher, stack))
         await place.make_rows()
@@ -232,28 +230,6 @@ class _Place:
             await store.versions.become_ready(ready, deployment)
         else:
             await store.deployments.put(deployment)
-
-
-class _LateFetcher:
-    """The fetcher, made when an input is a URL: its libraries are slow to import, and few folders need them."""
-
-    def __init__(self, settings: FetchSettings) -> None:
-        self._settings = settings
-        self._fetcher: SafeFetcher | None = None
-
-    async def fetch(self, url: str, *, where: str, tenant: str) -> bytes:
-        """See `Fetcher.fetch`."""
-        if self._fetcher is None:
-            # Imported when it is needed, as said above.
-            from modelyard.server.services.fetch import SafeFetcher
-
-            self._fetcher = SafeFetcher(self._settings)
-        return await self._fetcher.fetch(url, where=where, tenant=tenant)
-
-    async def aclose(self) -> None:
-        """Let go of its threads."""
-        if self._fetcher is not None:
-            await self._fetcher.aclose()
 
 
 class _Keeping:
