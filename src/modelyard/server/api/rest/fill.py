@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-import msgspec
+import pybase64
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -49,7 +49,7 @@ def fill_quickly(message: Message, value: Mapping[str, Any]) -> bool:
     """The quick way; False, with the message left empty, where it gives up."""
     try:
         _fill(message, value)
-    except (_Unusual, ValueError, TypeError, OverflowError, msgspec.ValidationError):
+    except (_Unusual, ValueError, TypeError, OverflowError):
         message.Clear()
         return False
     return True
@@ -149,7 +149,7 @@ def _to_text(item: Any) -> str:
 def _to_bytes(item: Any) -> bytes:
     if type(item) is not str:
         raise _Unusual
-    return msgspec.convert(item, bytes)
+    return pybase64.b64decode(item, validate=True)
 
 
 def _to_number(item: Any) -> float:

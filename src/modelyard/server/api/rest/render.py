@@ -1,7 +1,6 @@
 """Response messages as JSON: field names as in the contract, enums as numbers, bytes as base64, 64 bits as texts.
 
-Predictions go a quick way: bytes reach the encoder as they are, and it makes the base64. Tests hold it to what
-`json_format` says.
+Predictions go a quick way, with base64 at the speed of memory. Tests hold it to what `json_format` says.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
+import pybase64
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 
@@ -39,7 +39,7 @@ def parse_reply(method: Method, reply: Reply) -> Any:
 
 
 def render_quickly(message: Any) -> dict[str, Any]:
-    """The JSON object of the message, in which bytes are still bytes."""
+    """The JSON object of the message, in which bytes are JSON already."""
     found: dict[str, Any] = {}
     for field, value in message.ListFields():
         name, write = _WRITERS.get(field) or _writer_of(field)
@@ -75,6 +75,8 @@ def _make_single_writer(field: FieldDescriptor) -> Callable[[Any], Any]:
         return _render_by_protobuf
     if field.message_type is not None:
         return render_quickly
+    if field.type == _F.TYPE_BYTES:
+        return _write_bytes
     if field.type in _WIDE:
         return str
     if field.type == _F.TYPE_FLOAT:
@@ -90,6 +92,10 @@ def _write_key(key: object) -> str:
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _write_bytes(value: bytes) -> msgspec.Raw:
+    return msgspec.Raw(b'"%b"' % pybase64.b64encode(value))
 
 
 def _write_float64(value: float) -> float | str:
