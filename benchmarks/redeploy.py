@@ -187,13 +187,18 @@ def main() -> None:
 
 
 def measure(server: Server, options: argparse.Namespace) -> list[Row]:
-    rows = [once("first upload; packages in uv's cache", server.upload)]
+    first = once("first upload; packages in uv's cache", server.upload)
     hand = [server.by_hand() for _ in range(options.rounds)]
-    if options.only_docker:
-        rows = measure_docker(server, options)
-        for row in rows:
-            row.notes["by_hand"] = statistics.median(hand)
-        return rows
+    rows = measure_docker(server, options) if options.only_docker else [first, *measure_changes(server, options)]
+    rows += measure_small(server)
+    for row in rows:
+        row.notes["by_hand"] = statistics.median(hand)
+    return rows
+
+
+def measure_changes(server: Server, options: argparse.Namespace) -> list[Row]:
+    """The rows of the first table, beside Docker where it does the same."""
+    rows = []
     with docker_yard(server, options) as docker:
         rows += alternate(server, "an edited line", options.rounds, docker=docker)
         (server.folder / "requirements.txt").write_text("numpy\n")
@@ -206,14 +211,11 @@ def measure(server: Server, options: argparse.Namespace) -> list[Row]:
             name, yard = f"an edited line beside {gib} GiB", docker if is_small else None
             rows += alternate(server, name, options.rounds, archive_rounds=int(is_small), docker=yard)
     shutil.rmtree(server.folder / "1" / "checkpoints")
-    rows += measure_small(server)
-    for row in rows:
-        row.notes["by_hand"] = statistics.median(hand)
     return rows
 
 
 def measure_docker(server: Server, options: argparse.Namespace) -> list[Row]:
-    """The rows of the second table, and many small files, without anything that takes minutes."""
+    """The rows of the second table, without anything that takes minutes."""
     with docker_yard(server, options) as docker:
         rows = alternate(server, "an edited line", options.rounds, archive_rounds=0, docker=docker)
         (server.folder / "requirements.txt").write_text("numpy\n")
@@ -224,7 +226,7 @@ def measure_docker(server: Server, options: argparse.Namespace) -> list[Row]:
         name = "an edited line beside 1 GiB"
         rows += alternate(server, name, options.rounds, archive_rounds=0, docker=docker)
     shutil.rmtree(server.folder / "1" / "checkpoints")
-    return rows + measure_small(server)
+    return rows
 
 
 def measure_small(server: Server) -> list[Row]:

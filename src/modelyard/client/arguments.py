@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,24 @@ from modelyard.wire.signatures import name_method
 
 _MEDIA: Mapping[int, type[Media]] = {DataType.IMAGE: Image, DataType.AUDIO: Audio, DataType.VIDEO: Video}
 _TEXTS = (DataType.STR, DataType.TEXT)
-_KEYS: Mapping[int, tuple[str, ...]] = {
-    DataType.CONCEPT: ("name", "value", "id"),
-    DataType.REGION: ("box", "concepts", "mask", "point", "track_id", "text", "id"),
-    DataType.FRAME: ("image", "regions", "time", "index"),
+_IMAGE, _CONCEPTS, _REGIONS = (
+    ModelTypeField(type=DataType.IMAGE),
+    ModelTypeField(type=DataType.LIST, type_args=[ModelTypeField(type=DataType.CONCEPT)]),
+    ModelTypeField(type=DataType.LIST, type_args=[ModelTypeField(type=DataType.REGION)]),
+)
+_PLAIN = ModelTypeField(type=DataType.JSON_DATA)
+_OBJECTS: Mapping[int, tuple[Callable[..., object], Mapping[str, ModelTypeField]]] = {
+    DataType.CONCEPT: (Concept, dict.fromkeys(("name", "value", "id"), _PLAIN)),
+    DataType.REGION: (
+        Region,
+        {
+            "box": _PLAIN,
+            "concepts": _CONCEPTS,
+            "mask": _IMAGE,
+            **dict.fromkeys(("point", "track_id", "text", "id"), _PLAIN),
+        },
+    ),
+    DataType.FRAME: (Frame, {"image": _IMAGE, "regions": _REGIONS, "time": _PLAIN, "index": _PLAIN}),
 }
 """What the JSON of a value may say: the arguments of its class in `clarifai.runners.utils.data_types`."""
 
@@ -101,26 +115,21 @@ def _convert(field: ModelTypeField, value: Any) -> object:
         return _read_file(value)
     if field.type in _MEDIA and isinstance(value, str):
         return _read_media(_MEDIA[field.type], value)
-    if field.type in _KEYS and isinstance(value, dict):
+    if field.type in _OBJECTS and isinstance(value, dict):
         return _build(field.type, value)
     return value
 
 
 def _build(kind: int, given: dict[str, Any]) -> object:
     """A concept, a region or a frame."""
-    allowed, name_of_kind = _KEYS[kind], DataType.Name(kind).lower()
-    hint = f"a {name_of_kind} has {', '.join(allowed)}"
-    if unknown := sorted(given.keys() - set(allowed)):
+    make, fields = _OBJECTS[kind]
+    name_of_kind = DataType.Name(kind).lower()
+    hint = f"a {name_of_kind} has {', '.join(fields)}"
+    if unknown := sorted(given.keys() - fields):
         raise InvalidInput(f"no {name_of_kind} has {', '.join(unknown)}", hint=hint)
-    parts = dict(given)
-    for name, inner in (("concepts", DataType.CONCEPT), ("regions", DataType.REGION)):
-        if isinstance(parts.get(name), list):
-            parts[name] = [_convert(ModelTypeField(type=inner), one) for one in parts[name]]
-    for name in ("image", "mask"):
-        if isinstance(parts.get(name), str):
-            parts[name] = _read_media(Image, parts[name])
+    parts = {name: _convert(fields[name], value) for name, value in given.items()}
     try:
-        return {DataType.CONCEPT: Concept, DataType.REGION: Region, DataType.FRAME: Frame}[kind](**parts)
+        return make(**parts)
     except (TypeError, ValueError, AttributeError) as error:
         raise InvalidInput(f"it makes no {name_of_kind}: {error}", hint=hint) from None
 

@@ -263,7 +263,6 @@ async def _start_control(
         owner=uuid.uuid4().hex,
         observe=lambda outcome, seconds: desk.telemetry.build_s.of((outcome,)).observe(seconds),
     )
-    await builds.recover()
     await reconcile.recover()
     stack.push_async_callback(reconcile.close)
     for name, run in (("reconcile", reconcile.run), ("builds", builds.run)):

@@ -225,43 +225,28 @@ async def test_the_build_of_a_deleted_version_stops_when_its_lease_is_not_renewe
         await until(room.environments.left.is_set)
 
 
-async def test_a_fault_of_the_loop_does_not_stop_later_builds(
-    room: ControlRoom, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_taken", [False, True], ids=["before it is taken", "while it is taken"])
+async def test_a_job_that_a_fault_of_the_loop_caught_is_built(
+    room: ControlRoom, monkeypatch: pytest.MonkeyPatch, is_taken: bool
 ) -> None:
     monkeypatch.setattr("modelyard.server.control.supervise.PAUSE_S", 0.0)
     take = room.store.builds.take
-    faults = [OSError("database is locked")]
+    faults = [OSError("the disk is gone for a moment")]
 
     async def falter(*args: object) -> object:
-        if faults:
+        if faults and not is_taken:
             raise faults.pop()
-        return await take(*args)  # type: ignore[arg-type]
+        job = await take(*args)  # type: ignore[arg-type]
+        if faults and job is not None:
+            raise faults.pop()
+        return job
 
     monkeypatch.setattr(room.store.builds, "take", falter)
     await room.add_upload("v1")
     async with running(lambda: keep_running("builds", room.make_builds().run)):
         await until(lambda: ended(room, "v1"))
     assert await room.state_of("v1") is VersionState.BUILT
-
-
-async def test_a_job_that_a_fault_caught_while_it_was_taken_is_built(
-    room: ControlRoom, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("modelyard.server.control.supervise.PAUSE_S", 0.0)
-    take = room.store.builds.take
-    faults = [OSError("the disk is gone for a moment")]
-
-    async def take_and_falter(*args: object) -> object:
-        job = await take(*args)  # type: ignore[arg-type]
-        if job is not None and faults:
-            raise faults.pop()
-        return job
-
-    monkeypatch.setattr(room.store.builds, "take", take_and_falter)
-    await room.add_upload("v1")
-    async with running(lambda: keep_running("builds", room.make_builds().run)):
-        await until(lambda: ended(room, "v1"))
-    assert await room.state_of("v1") is VersionState.BUILT
+    assert not faults
 
 
 @pytest.mark.parametrize("state", [VersionState.BUILT, VersionState.READY])

@@ -70,7 +70,8 @@ class Reconcile:
         """At start-up: a version that was built but whose deployment was not yet written gets one; versions that only
         stayed warm stay down, so that those with requests need not wait for them; folders of versions that are gone
         are removed."""
-        for version in await self._store.versions.list_in_states(frozenset({VersionState.BUILT})):
+        new = await self._store.versions.list_in_states(frozenset({VersionState.BUILT}))
+        for version in new:
             if await self._store.deployments.get(version.version_id) is None:
                 await self._store.deployments.put(
                     Deployment(
@@ -81,16 +82,14 @@ class Reconcile:
                         modified_at=self._now(),
                     )
                 )
-        await self._let_spares_rest()
+        await self._let_spares_rest({one.version_id for one in new})
         for folder in self._means.versions_dir.iterdir():
             await self._remove_if_gone(folder)
 
-    async def _let_spares_rest(self) -> None:
-        needed = {one for endpoint in await self._store.endpoints.list_all() for one in endpoint.version_ids}
+    async def _let_spares_rest(self, new: set[str]) -> None:
+        needed = new.union(*(one.version_ids for one in await self._store.endpoints.list_all()))
         for row in await self._store.deployments.list():
-            version = await self._store.versions.get_by_id(row.version_id)
-            is_new = version is not None and version.state is VersionState.BUILT
-            if row.replicas and row.version_id not in needed and not is_new:
+            if row.replicas and row.version_id not in needed:
                 await self._store.deployments.scale(row.version_id, 0, self._now())
 
     async def run(self) -> None:

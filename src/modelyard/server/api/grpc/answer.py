@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelyard.server.api.doorway.types import Headers, Send
+from modelyard.server.api.doorway.types import Event, Headers, Send
 from modelyard.server.api.grpc.compression import COMPRESSED_BYTES, compress
 from modelyard.server.api.grpc.framing import frame_prefix
 from modelyard.server.api.grpc.metadata import answer_headers, status_headers
@@ -55,8 +55,7 @@ class Answer:
             return
         send, self._has_started = self._send, True
         prefix, payload = self._frame(payload)
-        headers = answer_headers(self._request_id, is_gzip=self._is_gzip)
-        await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": True})
+        await send(self._make_start())
         await send({"type": "http.response.body", "body": prefix + payload, "more_body": False})
         await send({"type": "http.response.trailers", "headers": [STATUS_OK, *extra] if extra else [STATUS_OK]})
 
@@ -70,5 +69,8 @@ class Answer:
     async def _start(self) -> None:
         if not self._has_started:
             self._has_started = True
-            headers = answer_headers(self._request_id, is_gzip=self._is_gzip)
-            await self._send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": True})
+            await self._send(self._make_start())
+
+    def _make_start(self) -> Event:
+        headers = answer_headers(self._request_id, is_gzip=self._is_gzip)
+        return {"type": "http.response.start", "status": 200, "headers": headers, "trailers": True}

@@ -122,7 +122,7 @@ class HouseLink(RelayLink):
         """A front connected."""
         super().connection_made(transport)
         self._house.add(self)
-        asyncio.get_running_loop().call_later(HELLO_S, self._expect_hello)
+        self._loop.call_later(HELLO_S, self._expect_hello)
 
     def take(self, frame: Frame) -> None:
         """See `FrameLink.take`."""
