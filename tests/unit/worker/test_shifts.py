@@ -28,8 +28,9 @@ class Desk:
 
     def receive(self) -> int:
         frames = self.socket.get()
+        requests = frames()
         self.readers.put(threading.current_thread().name)
-        return frames()
+        return requests
 
     def work(self) -> None:
         while self.is_author_free.wait():
