@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -98,6 +99,23 @@ async def test_an_answer_is_remembered_for_a_second_and_a_refusal_is_not(targets
     house.clock.advance(0.9)
     assert (await targets.resolve(address())).version_id == "v1"
     house.clock.advance(0.2)
+    with pytest.raises(ModelNotDeployed):
+        await targets.resolve(address())
+
+
+async def test_what_is_asked_all_the_time_is_renewed_and_nobody_waits(targets: Targets, house: House) -> None:
+    version = await add_version(house.store, "v1")
+    await targets.resolve(address())
+    for _ in range(5):
+        house.clock.advance(0.6)
+        assert targets.recall(address()) is not None
+        await asyncio.gather(*targets._renewals._looks.values())
+    await house.store.versions.update(replace(version, state=VersionState.BUILD_FAILED))
+    house.clock.advance(0.6)
+    assert targets.recall(address()) is not None  # a renewal that fails is the next look's to tell
+    await asyncio.gather(*targets._renewals._looks.values())
+    house.clock.advance(0.6)
+    assert targets.recall(address()) is None
     with pytest.raises(ModelNotDeployed):
         await targets.resolve(address())
 

@@ -178,6 +178,24 @@ async def test_many_who_verify_at_once_cause_one_read() -> None:
     assert len(store.asked) <= 2
 
 
+async def test_a_token_that_is_sent_all_the_time_is_read_again_and_nobody_waits() -> None:
+    store, now = CountingStore(), [0.0]
+    cache = TokenCache(store.get, monotonic=lambda: now[0])
+    token = await cache.get("t")
+    assert token is not None
+    caller = Caller(user_id=token.user_id, token_id="t", scopes=token.scopes, app_ids=token.app_ids)
+    cache.remember(token, "text", caller)
+    now[0] = 0.4
+    assert (cache.recall("t", "text"), len(store.asked)) == (caller, 1)
+    now[0] = 0.6
+    assert cache.recall("t", "text") == caller
+    await asyncio.gather(*cache._renewals._looks.values())
+    now[0] = 1.5
+    assert (await cache.get("t"), len(store.asked)) == (make_token("t"), 2)
+    cache.forget("t")
+    assert cache.recall("t", "text") is None
+
+
 async def test_the_cache_is_bounded_and_remembers_no_absence() -> None:
     store = CountingStore()
     cache = TokenCache(store.get, monotonic=lambda: 0.0, max_entries=2)

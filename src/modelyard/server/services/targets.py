@@ -16,12 +16,13 @@ from weakref import WeakValueDictionary
 from modelyard.errors import InvalidRequest, ModelDeploying, ModelNotDeployed, VersionNotFound
 from modelyard.parts.version_message import make_defaults
 from modelyard.server.records import Endpoint, HeaderRule, Model, Share, Version, VersionState
+from modelyard.server.services.renewals import Renewals
 from modelyard.server.services.split import Headers, Split, match_rule
 from modelyard.server.services.versions import Versions
 from modelyard.server.store.changes import Waiter
 from modelyard.wire.messages import ModelVersion, PostModelOutputsRequest
 
-REMEMBER_S = 1.0
+REMEMBER_S, RENEW_S = 1.0, 0.5
 MAX_REMEMBERED = 10_000
 BUILDING = frozenset({VersionState.UPLOADING, VersionState.UPLOADED, VersionState.BUILDING, VersionState.BUILT})
 
@@ -81,12 +82,21 @@ class Targets:
         self._generation = 0
         self._resolving: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
         """Many who ask at once cause one look."""
+        self._renewals = Renewals()
 
     def recall(self, address: Address, headers: Headers = ()) -> Target | None:
-        """As `resolve`, where the answer is remembered."""
+        """As `resolve`, where the answer is remembered. One that is asked for again and again is renewed in time."""
         self._follow_changes()
-        route = self._recall(address)
-        return None if route is None else route.only or route.choose(headers)
+        remembered = self._remembered.get(address)
+        if remembered is None:
+            return None
+        asked_at, route = remembered
+        age_s = self._clock() - asked_at
+        if age_s >= RENEW_S:
+            if age_s >= REMEMBER_S:
+                return None
+            self._renewals.begin(address, lambda: self._look_up(address))
+        return route.only or route.choose(headers)
 
     async def resolve(self, address: Address, headers: Headers = ()) -> Target:
         """The version to ask. An endpoint's rules may look at the headers of the request.

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from modelyard.server.records import Caller, Token
+from modelyard.server.services.renewals import Renewals
 
-FRESH_S = 1.0
+FRESH_S, RENEW_S = 1.0, 0.5
 MAX_ENTRIES = 10_000
 
 
@@ -37,6 +38,7 @@ class TokenCache:
         self._monotonic = monotonic
         self._max_entries = max_entries
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._renewals = Renewals()
         self._reading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def get(self, token_id: str) -> Token | None:
@@ -48,10 +50,16 @@ class TokenCache:
             return self._peek(token_id) or await self._fetch(token_id)
 
     def recall(self, token_id: str, text: str) -> Caller | None:
-        """Whose token this is, where the same text was verified against what is remembered."""
+        """Whose token this is, where the same text was verified against what is remembered. One that is sent again and
+        again is read again in time."""
         entry = self._entries.get(token_id)
-        if entry is None or entry.verified is None or self._monotonic() >= entry.stale_at:
+        if entry is None or entry.verified is None:
             return None
+        left_s = entry.stale_at - self._monotonic()
+        if left_s <= RENEW_S:
+            if left_s <= 0:
+                return None
+            self._renewals.begin(token_id, lambda: self._fetch(token_id))
         known, caller = entry.verified
         return caller if hmac.compare_digest(known, text) else None
 
