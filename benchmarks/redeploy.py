@@ -30,7 +30,7 @@ from machine import describe_machine
 from redeploy_docker import BASE, DockerYard, Step, find_docker
 
 HERE = Path(__file__).parent
-PACKAGES = ("uv", "clarifai-grpc", "h2corn")
+PACKAGES = ("uv", "clarifai-grpc")
 MEBIBYTE = 1024 * 1024
 INTRODUCTION = """\
 # Redeploys

@@ -61,7 +61,7 @@ def main() -> None:
                 Path(scratch) / "d", options.kills, options.seed, until=time.monotonic() + 60 * options.minutes
             ),
         }
-    found["machine"] = describe_machine(("modelyard", "grpcio", "h2corn"))
+    found["machine"] = describe_machine(("modelyard", "grpcio"))
     text = describe(found)
     print(text)
     if not options.dry:

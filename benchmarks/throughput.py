@@ -45,7 +45,7 @@ EXPLANATION = """
 `ratio` is Modelyard's requests/s divided by the plain server's. `load core` is how busy the load generator was at most:
 well below 100 % means that the servers were measured, not the load.
 """
-PACKAGES = ("h2corn", "uvloop", "grpcio", "protobuf", "clarifai-grpc", "SQLAlchemy")
+PACKAGES = ("uvloop", "grpcio", "protobuf", "clarifai-grpc", "SQLAlchemy")
 
 
 @contextmanager

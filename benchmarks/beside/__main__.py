@@ -17,7 +17,7 @@ from beside.options import Options, choose_cores
 
 CHARTS = BENCHMARKS.parent / "docs" / "charts"
 RESULTS = BENCHMARKS / "results" / "peers.json"
-PACKAGES = ("h2corn", "uvloop", "protobuf", "clarifai-grpc")
+PACKAGES = ("uvloop", "protobuf", "clarifai-grpc")
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -19,7 +19,7 @@ from clarifai_grpc.channel.clarifai_channel import ClarifaiChannel
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2, service_pb2_grpc
 
 START_TIMEOUT_S = 60
-CARRIERS = ("h2corn", "pyvoy")
+CARRIERS = ("inloop", "pyvoy")
 """What `modelyard up --carrier` takes."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelyard-tests"
 

@@ -1,6 +1,6 @@
 """Servers for the whole session, one a carrier, with the echo model on them, and the parts to start others.
 
-A test runs on h2corn; one that is marked `pytest.mark.parametrize("carrier", CARRIERS)` runs on every carrier.
+A test runs on inloop; one that is marked `pytest.mark.parametrize("carrier", CARRIERS)` runs on every carrier.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 @pytest.fixture
 def carrier() -> str:
-    return "h2corn"
+    return "inloop"
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def read_text(answer) -> str:
 
 @pytest.fixture(scope="module")
 def batched(servers, tmp_path_factory: pytest.TempPathFactory) -> str:
-    with V2(servers.get("h2corn")) as v2:
+    with V2(servers.get("inloop")) as v2:
         return deploy(v2, write_batched(tmp_path_factory.mktemp("batched")), "batched")
 
 

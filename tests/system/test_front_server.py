@@ -190,6 +190,6 @@ def test_shutdown_lets_a_call_finish_and_then_hangs_up(tmp_path: Path, carrier: 
             raw.wait_closed()
             idle.wait_closed()
             stopping.join(60)
-            if carrier == "h2corn":  # Envoy hangs up without a word when its last request is done
+            if carrier == "inloop":  # Envoy hangs up without a word when its last request is done
                 assert (raw.goaway, idle.goaway) == (0, 0)
         assert server.process.returncode == 0

@@ -63,7 +63,7 @@ class Told(ModelRunner):
 @pytest.fixture(scope="module")
 def told(servers, tmp_path_factory: pytest.TempPathFactory) -> str:
     config = CONFIG.format(model_id="told", user_id="local", threads=2) + "batching: {max_size: 4}\n"
-    with V2(servers.get("h2corn")) as v2:
+    with V2(servers.get("inloop")) as v2:
         return deploy(v2, write_folder(tmp_path_factory.mktemp("told"), model=MODEL, config=config), "told")
 
 

@@ -20,7 +20,7 @@ from support.uploads import deploy, read_log
 
 @pytest.fixture(scope="module")
 def fragile(servers, tmp_path_factory: pytest.TempPathFactory) -> str:
-    with V2(servers.get("h2corn")) as v2:
+    with V2(servers.get("inloop")) as v2:
         return deploy(v2, write_folder(tmp_path_factory.mktemp("fragile"), model_id="fragile"), "fragile")
 
 

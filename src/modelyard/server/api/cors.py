@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelyard.server.api.doorway.types import Application, Event, Receive, Scope, Send
+from modelyard.server.api.doorway.types import Application, Event, Receive, Scope, Send, without_shortcuts
 
 ALLOWED_HEADERS = b", ".join([
     b"authorization", b"content-type", b"grpc-timeout", b"x-grpc-web", b"x-user-agent", b"x-clarifai-request-id-prefix",
@@ -42,7 +42,7 @@ class Cors:
                 event = {**event, "headers": [*event["headers"], *_mark(origin), exposed]}
             await send(event)
 
-        await self._app(scope, receive, send_exposed)
+        await self._app(without_shortcuts(scope), receive, send_exposed)
 
 
 async def _allow(origin: bytes, send: Send) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
 
 from modelyard.errors import InvalidRequest
 
@@ -17,11 +18,37 @@ STREAMS_PER_CONNECTION = 128
 CONNECTIONS = 1024
 BODY_IDLE_S = 120.0
 """A plain HTTP body that says nothing for so long is given up. gRPC streams and REST streams may be silent."""
+STREAM_PATHS = ("/v2/models/outputs/stream", "/v2/models/versions/upload")
 STALL_S = 600.0
 """A client that does not take bytes which wait for it is given up after so long. Silent calls have none waiting."""
 KEEP_ALIVE_S = 300.0
 WINDOW_BYTES = 8 * 1024 * 1024
 FRAME_BYTES = 256 * 1024
+
+
+Pairs: TypeAlias = list[tuple[bytes, bytes]]
+SHORTCUTS = "modelyard.shortcuts"
+"""Where the scope of a request has its `Shortcuts`, on a carrier that has them."""
+
+
+class Shortcuts(Protocol):
+    """What a carrier may offer beside ASGI. Nothing may depend on it: pure ASGI says the same, and costs more."""
+
+    memo: dict[str, Any]
+    """What the application made of the request's head. It is there again when the same head comes again."""
+
+    @property
+    def has_body(self) -> bool:
+        """Has something of the body come, or its end?"""
+        ...
+
+    def listen(self, callback: Callable[[], None] | None) -> None:
+        """Have it called when the client goes away, at once where it has. None: no more."""
+        ...
+
+    def reply(self, status: int, headers: Pairs, body: bytes, trailers: Pairs | None = None) -> bool:
+        """Send a whole answer. False: nothing was sent, ASGI's `send` has to; large bodies and slow clients need it."""
+        ...
 
 
 class Carrier(Protocol):

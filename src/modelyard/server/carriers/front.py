@@ -1,4 +1,4 @@
-"""A front by h2corn, in a process of its own: `python -m modelyard.server.carriers.front SOCKET NUMBER FD`.
+"""A front, in a process of its own: `python -m modelyard.server.carriers.front SOCKET NUMBER FD`.
 
 It accepts from a socket that the house opened, and passes every request on (`relay/`). It ends with the house.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from modelyard.server.carriers.h2corn import H2CornCarrier
+from modelyard.server.carriers.inloop import InLoopCarrier
 from modelyard.server.carriers.relay.front import FrontApp
 from modelyard.server.logging_setup import set_up_logging
 
@@ -25,7 +25,7 @@ async def run(path: Path, number: int, listener: socket.socket) -> None:
     """Serve until the house says stop, or has gone."""
     stop, lost = asyncio.Event(), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lost.set)
-    carrier = H2CornCarrier(listener=listener)
+    carrier = InLoopCarrier(listener=listener)
     await carrier.start(FrontApp(path, number, on_stop=stop.set, on_lost=lost.set))
     ways = [asyncio.create_task(one.wait()) for one in (stop, lost)]
     await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""Several h2corn processes on one port: this one has the application, the others are fronts of it."""
+"""Several processes on one port: this one has the application, the others are fronts of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from modelyard.errors import InternalError
 from modelyard.server.carriers.base import open_listener
 from modelyard.server.carriers.fronts import FrontProcess, Process, end_process, make_environ
-from modelyard.server.carriers.h2corn import H2CornCarrier
+from modelyard.server.carriers.inloop import InLoopCarrier
 from modelyard.server.carriers.relay.house import RelayHouse
 
 START_S = 30.0
@@ -34,7 +34,7 @@ class GatewaysCarrier:
         self._port = port
         self._listener: socket.socket | None = None
         self._house: RelayHouse | None = None
-        self._own: H2CornCarrier | None = None
+        self._own: InLoopCarrier | None = None
         self._fronts: list[FrontProcess] = []
 
     async def start(self, app: Any) -> str:
@@ -48,7 +48,7 @@ class GatewaysCarrier:
         ]
         try:
             await asyncio.gather(*(front.start() for front in self._fronts))
-            self._own = H2CornCarrier(listener=self._listener)
+            self._own = InLoopCarrier(listener=self._listener)
             return await self._own.start(app)
         except BaseException:
             await self.stop(grace_s=0)

@@ -170,7 +170,7 @@ def _python_environ() -> dict[str, str]:
     if library is None:
         raise InvalidRequest(
             f"--carrier pyvoy: the Python at {sys.executable} has no shared library, which Envoy would load",
-            hint="use a Python that was built with --enable-shared, or --carrier h2corn",
+            hint="use a Python that was built with --enable-shared, or --carrier inloop",
         )
     return make_environ() | {
         "PYTHONPATH": os.pathsep.join(sys.path),

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from modelyard.errors import Cancelled, DeadlineExceeded, ModelyardError
 from modelyard.server.api.doorway.types import Receive
+from modelyard.server.carriers.base import Shortcuts
 
 LOOK_S = 0.015
 """A watcher costs as much as a small request: only those that take longer than this get one, within twice the time."""
@@ -56,13 +57,14 @@ class Lifeline:
         lookout: The door's.
     """
 
-    __slots__ = ("_deadline", "_lookout", "_reason", "_receive", "_task", "_timer", "_watcher")
+    __slots__ = ("_deadline", "_lookout", "_reason", "_receive", "_shortcuts", "_task", "_timer", "_watcher")
 
     def __init__(self, deadline: float | None, lookout: Lookout) -> None:
         self._deadline = deadline
         self._lookout = lookout
         self._reason: ModelyardError | None = None
         self._receive: Receive | None = None
+        self._shortcuts: Shortcuts | None = None
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -80,6 +82,8 @@ class Lifeline:
     ) -> None:
         task, self._task = self._task, None
         self._receive = None
+        if self._shortcuts is not None:
+            self._shortcuts.listen(None)
         if self._timer is not None:
             self._timer.cancel()
         if self._watcher is not None:
@@ -90,9 +94,18 @@ class Lifeline:
         if kind is asyncio.CancelledError and not others:
             raise self._reason from None
 
-    def watch(self, receive: Receive) -> None:
+    def watch(self, receive: Receive, shortcuts: Shortcuts | None = None) -> None:
         """Look for a disconnect from here on. Only where all that matters of the request has been read: what else
-        arrives is thrown away."""
+        arrives is thrown away.
+
+        Args:
+            receive: ASGI's receive.
+            shortcuts: Where the carrier has them: they tell at once, and without a task.
+        """
+        if shortcuts is not None:
+            self._shortcuts = shortcuts
+            shortcuts.listen(self.hang_up)
+            return
         self._receive = receive
         self._lookout.add(self)
 

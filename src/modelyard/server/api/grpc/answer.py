@@ -6,6 +6,7 @@ from modelyard.server.api.doorway.types import Event, Headers, Send
 from modelyard.server.api.grpc.compression import COMPRESSED_BYTES, compress
 from modelyard.server.api.grpc.framing import frame_prefix
 from modelyard.server.api.grpc.metadata import answer_headers, status_headers
+from modelyard.server.carriers.base import Shortcuts
 from modelyard.wire.status import GRPC_OK
 
 STATUS_OK = (b"grpc-status", b"0")
@@ -14,12 +15,22 @@ COPY_BELOW_BYTES = 65_536
 
 
 class Answer:
-    """Writes to ASGI's send, which waits where the client does not read."""
+    """Writes to ASGI's send, which waits where the client does not read.
 
-    __slots__ = ("_has_started", "_is_gzip", "_request_id", "_send")
+    Args:
+        send: It.
+        request_id: Told in the headers.
+        is_gzip: Are messages compressed?
+        shortcuts: Where the carrier has them.
+    """
 
-    def __init__(self, send: Send, request_id: str, *, is_gzip: bool = False) -> None:
+    __slots__ = ("_has_started", "_is_gzip", "_request_id", "_send", "_shortcuts")
+
+    def __init__(
+        self, send: Send, request_id: str, *, is_gzip: bool = False, shortcuts: Shortcuts | None = None
+    ) -> None:
         self._is_gzip = is_gzip
+        self._shortcuts = shortcuts
         self._send = send
         self._request_id = request_id
         self._has_started = False
@@ -55,9 +66,14 @@ class Answer:
             return
         send, self._has_started = self._send, True
         prefix, payload = self._frame(payload)
+        body, trailers = prefix + payload, [STATUS_OK, *extra] if extra else [STATUS_OK]
+        if self._shortcuts is not None:
+            headers = answer_headers(self._request_id, is_gzip=self._is_gzip)
+            if self._shortcuts.reply(200, headers, body, trailers):
+                return
         await send(self._make_start())
-        await send({"type": "http.response.body", "body": prefix + payload, "more_body": False})
-        await send({"type": "http.response.trailers", "headers": [STATUS_OK, *extra] if extra else [STATUS_OK]})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+        await send({"type": "http.response.trailers", "headers": trailers})
 
     def _frame(self, payload: bytes) -> tuple[bytes, bytes]:
         """The prefix and the message as it travels."""

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from modelyard.errors import Cancelled, DeadlineExceeded, InvalidRequest, MethodNotImplemented, ModelyardError, TooLarge
 from modelyard.server.api.doorway.inflow import Inflow
 from modelyard.server.api.doorway.lifeline import Lifeline, Lookout
-from modelyard.server.api.doorway.request_ids import PREFIX_HEADER, make_request_id
+from modelyard.server.api.doorway.request_ids import make_request_id
 from modelyard.server.api.doorway.types import Headers, Receive, Scope, Send
 from modelyard.server.api.grpc.answer import Answer
 from modelyard.server.api.grpc.compression import ACCEPTED_ENCODINGS
@@ -17,14 +17,13 @@ from modelyard.server.api.grpc.framing import MAX_MESSAGE_BYTES
 from modelyard.server.api.grpc.metadata import (
     ACCEPT_ENCODING,
     make_envelope,
-    read_encoding,
-    read_metadata,
+    recall_head,
     retry_trailers,
-    wants_gzip,
 )
 from modelyard.server.api.grpc.requests import CardinalityViolated, Incomings, parse, read_only_message, take_plain
 from modelyard.server.api.v2.call import Envelope, Incoming, Reply
 from modelyard.server.api.v2.dispatch import V2, log_failure
+from modelyard.server.carriers.base import SHORTCUTS, Shortcuts
 from modelyard.wire.methods import SERVICE, Method, MethodKind
 from modelyard.wire.status import (
     GRPC_DEADLINE_EXCEEDED,
@@ -60,15 +59,16 @@ class GrpcDoor:
         self._max_message_bytes = max_message_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        metadata = read_metadata(scope["headers"])
-        request_id = make_request_id(metadata.get(PREFIX_HEADER))
-        answer = Answer(send, request_id, is_gzip=wants_gzip(metadata))
+        head = recall_head(scope)
+        request_id = make_request_id(head.prefix)
+        shortcuts: Shortcuts | None = scope.get(SHORTCUTS)
+        answer = Answer(send, request_id, is_gzip=head.is_gzip, shortcuts=shortcuts)
         name = "-"
         try:
             method = self._methods.get(scope["path"]) or self._find(scope["path"])
             name = method.name
-            envelope = make_envelope(metadata, scope["headers"], request_id)
-            await self._call(method, envelope, read_encoding(metadata), receive, answer)
+            envelope = make_envelope(head, scope["headers"], request_id)
+            await self._call(method, envelope, head.encoding, receive, answer, shortcuts)
         except (Cancelled, OSError):
             log.debug("request.cancelled method=%s request_id=%s", name, request_id)
         except ModelyardError as error:
@@ -84,11 +84,23 @@ class GrpcDoor:
             raise MethodNotImplemented(f"there is no service {service!r} here, only {SERVICE}")
         return self._v2.find(name)
 
-    async def _call(self, method: Method, envelope: Envelope, encoding: str, receive: Receive, answer: Answer) -> None:
+    async def _call(
+        self,
+        method: Method,
+        envelope: Envelope,
+        encoding: str,
+        receive: Receive,
+        answer: Answer,
+        shortcuts: Shortcuts | None,
+    ) -> None:
         if encoding not in ACCEPTED_ENCODINGS:
             text = f"grpc-encoding {encoding!r} is not supported"
             return await answer.finish(GRPC_UNIMPLEMENTED, text, [ACCEPT_ENCODING])
         with Lifeline(envelope.deadline, self._lookout) as lifeline:
+            if shortcuts is not None and not shortcuts.has_body:
+                refusal = await self._v2.admit(method.name, envelope)  # nobody else may wait in silence
+                if refusal is not None:
+                    return await answer.only(_serialise(refusal))
             if method.is_client_streaming:
                 return await self._stream_both(method, envelope, encoding, receive, answer, lifeline)
             first = await receive()
@@ -99,7 +111,7 @@ class GrpcDoor:
                     return await answer.only(_serialise(refusal))
                 payload = await read_only_message(first, receive, encoding, self._max_message_bytes)
             incoming = Incoming(parse(method, payload), payload)
-            lifeline.watch(receive)
+            lifeline.watch(receive, shortcuts)
             if method.kind is MethodKind.UNARY_UNARY:
                 reply = await self._v2.unary(method.name, incoming, envelope)
                 return await answer.only(_serialise(reply), retry_trailers(reply))

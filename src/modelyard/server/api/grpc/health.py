@@ -9,9 +9,10 @@ from modelyard.server.api.doorway.lifeline import Lifeline, Lookout
 from modelyard.server.api.doorway.request_ids import make_request_id
 from modelyard.server.api.doorway.types import Receive, Scope, Send
 from modelyard.server.api.grpc.answer import Answer
-from modelyard.server.api.grpc.metadata import make_envelope, read_encoding, read_metadata
+from modelyard.server.api.grpc.metadata import make_envelope, recall_head
 from modelyard.server.api.grpc.requests import read_only_message
 from modelyard.server.api.v2.health import Health, check_service
+from modelyard.server.carriers.base import SHORTCUTS
 from modelyard.wire.health import (
     CHECK,
     NOT_SERVING,
@@ -43,13 +44,13 @@ class GrpcHealthDoor:
         self._lookout = Lookout()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        metadata = read_metadata(scope["headers"])
+        head = recall_head(scope)
         answer = Answer(send, make_request_id(None))
         try:
-            envelope = make_envelope(metadata, scope["headers"], "")
+            envelope = make_envelope(head, scope["headers"], "")
             with Lifeline(envelope.deadline, self._lookout) as lifeline:
-                payload = await read_only_message(await receive(), receive, read_encoding(metadata), MAX_REQUEST_BYTES)
-                lifeline.watch(receive)
+                payload = await read_only_message(await receive(), receive, head.encoding, MAX_REQUEST_BYTES)
+                lifeline.watch(receive, scope.get(SHORTCUTS))
                 await self._answer(scope["path"], payload, envelope.authorization, answer)
         except (Cancelled, OSError):
             pass

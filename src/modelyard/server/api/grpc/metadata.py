@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import quote
 
 from modelyard.errors import InvalidRequest
 from modelyard.server.api.doorway.request_ids import ANSWER_HEADER, PREFIX_HEADER
-from modelyard.server.api.doorway.types import Headers
+from modelyard.server.api.doorway.types import Headers, Scope
 from modelyard.server.api.grpc.compression import ACCEPTED_ENCODINGS, IDENTITY
 from modelyard.server.api.v2.call import HUB_TOKEN_HEADER, VERSION_HEADER, Envelope, Reply
+from modelyard.server.carriers.base import SHORTCUTS, Shortcuts
 
+HEAD = "call"
+"""What the memo of a head has its `CallHead` under."""
 CONTENT_TYPE = (b"content-type", b"application/grpc")
 ACCEPT_ENCODING = (b"grpc-accept-encoding", ",".join(ACCEPTED_ENCODINGS).encode())
 WANTED = frozenset(
@@ -30,34 +34,62 @@ TIMEOUT_UNITS_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, 
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
 
 
-def read_metadata(headers: Headers) -> dict[bytes, bytes]:
-    """Those headers that matter."""
-    return {name: value for name, value in headers if name in WANTED}
+@dataclass(slots=True, kw_only=True)
+class CallHead:
+    """What the headers of a call say, its path excepted."""
+
+    prefix: bytes | None
+    """What the caller wants in front of the request's id."""
+    authorization: str | None
+    encoding: str
+    """How compressed messages of the request are compressed."""
+    is_gzip: bool
+    """Does the client compress with gzip itself, and take it? Then its answers are compressed, too."""
+    timeout: bytes | None
+    hub_token: str
+    version: str
 
 
-def make_envelope(metadata: dict[bytes, bytes], headers: Headers, request_id: str) -> Envelope:
+def read_head(headers: Headers) -> CallHead:
+    """In one pass."""
+    metadata = {name: value for name, value in headers if name in WANTED}
+
+    def read(name: bytes) -> str:
+        return metadata.get(name, b"").decode("latin-1")
+
+    accepted = metadata.get(b"grpc-accept-encoding", b"").split(b",")
+    return CallHead(
+        prefix=metadata.get(PREFIX_HEADER),
+        authorization=read(b"authorization") if b"authorization" in metadata else None,
+        encoding=read(b"grpc-encoding") or IDENTITY,
+        is_gzip=metadata.get(b"grpc-encoding") == b"gzip" and any(one.strip() == b"gzip" for one in accepted),
+        timeout=metadata.get(b"grpc-timeout"),
+        hub_token=read(HUB_TOKEN_HEADER),
+        version=read(VERSION_HEADER),
+    )
+
+
+def recall_head(scope: Scope) -> CallHead:
+    """As `read_head`, where the carrier does not know the same head again."""
+    shortcuts: Shortcuts | None = scope.get(SHORTCUTS)
+    if shortcuts is None:
+        return read_head(scope["headers"])
+    head: CallHead | None = shortcuts.memo.get(HEAD)
+    if head is None:
+        head = shortcuts.memo[HEAD] = read_head(scope["headers"])
+    return head
+
+
+def make_envelope(head: CallHead, headers: Headers, request_id: str) -> Envelope:
     """What dispatch needs; raises `InvalidRequest` for a wrong timeout."""
-    authorization = metadata.get(b"authorization")
-    envelope = Envelope(
-        authorization=None if authorization is None else authorization.decode("latin-1"),
+    return Envelope(
+        authorization=head.authorization,
         request_id=request_id,
-        deadline=None,
+        deadline=None if head.timeout is None else time.monotonic() + parse_timeout(head.timeout),
+        hub_token=head.hub_token,
+        version=head.version,
         headers=headers,
     )
-    if len(metadata) > 1:
-        if (timeout := metadata.get(b"grpc-timeout")) is not None:
-            envelope.deadline = time.monotonic() + parse_timeout(timeout)
-        if hub_token := metadata.get(HUB_TOKEN_HEADER):
-            envelope.hub_token = hub_token.decode("latin-1")
-        if version := metadata.get(VERSION_HEADER):
-            envelope.version = version.decode("latin-1")
-    return envelope
-
-
-def read_encoding(metadata: dict[bytes, bytes]) -> str:
-    """How the request's compressed messages are compressed."""
-    encoding = metadata.get(b"grpc-encoding")
-    return encoding.decode("latin-1") if encoding else IDENTITY
 
 
 def parse_timeout(text: bytes) -> float:
@@ -66,13 +98,6 @@ def parse_timeout(text: bytes) -> float:
     if unit not in TIMEOUT_UNITS_S or not digits.isdigit() or len(digits) > TIMEOUT_DIGITS:
         raise InvalidRequest(f"grpc-timeout {text.decode('latin-1')!r} is not 1 to 8 digits and one of H M S m u n")
     return int(digits) * TIMEOUT_UNITS_S[unit]
-
-
-def wants_gzip(metadata: dict[bytes, bytes]) -> bool:
-    """Does the client compress with gzip itself, and take it? Then its answers are compressed, too."""
-    if metadata.get(b"grpc-encoding") != b"gzip":
-        return False
-    return any(one.strip() == b"gzip" for one in metadata.get(b"grpc-accept-encoding", b"").split(b","))
 
 
 def answer_headers(request_id: str, *, is_gzip: bool = False) -> Headers:

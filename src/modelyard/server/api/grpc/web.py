@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 
 from modelyard.errors import InvalidRequest
-from modelyard.server.api.doorway.types import Application, Event, Headers, Receive, Scope, Send
+from modelyard.server.api.doorway.types import Application, Event, Headers, Receive, Scope, Send, without_shortcuts
 from modelyard.server.api.grpc.framing import PREFIX
 
 WEB_TYPE = b"application/grpc-web"
@@ -33,7 +33,7 @@ class GrpcWebDoor:
         """Answer one request; `kind` is its content type."""
         is_text = kind.startswith(WEB_TEXT_TYPE)
         answer = _WebAnswer(send, kind, is_text=is_text)
-        await self._grpc(scope, _TextBody(receive).receive if is_text else receive, answer.send)
+        await self._grpc(without_shortcuts(scope), _TextBody(receive).receive if is_text else receive, answer.send)
 
 
 class _WebAnswer:

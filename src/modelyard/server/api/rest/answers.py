@@ -6,6 +6,7 @@ from modelyard.errors import ModelyardError
 from modelyard.server.api.doorway.request_ids import ANSWER_HEADER, make_request_id
 from modelyard.server.api.doorway.types import Headers, Send
 from modelyard.server.api.rest.render import render
+from modelyard.server.carriers.base import Shortcuts
 from modelyard.wire.messages import BaseResponse, Status, StatusCode
 from modelyard.wire.status import codes_of, http_status_of, status_of
 
@@ -23,6 +24,7 @@ async def send_body(
     headers: Headers | None = None,
     content_type: bytes = JSON_TYPE,
     is_head: bool = False,
+    shortcuts: Shortcuts | None = None,
 ) -> None:
     """A whole answer; without its body where the request was a HEAD."""
     start = [
@@ -32,8 +34,12 @@ async def send_body(
         (b"x-content-type-options", b"nosniff"),
         *(headers or ()),
     ]
+    if is_head:
+        body = b""
+    if shortcuts is not None and shortcuts.reply(status, start, body):
+        return
     await send({"type": "http.response.start", "status": status, "headers": start})
-    await send({"type": "http.response.body", "body": b"" if is_head else body})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def send_failure(

@@ -15,6 +15,7 @@ from modelyard.server.api.rest.requests import TIMEOUT_HEADER, read_deadline
 from modelyard.server.api.rest.streams import StreamAnswer
 from modelyard.server.api.v2.call import HUB_TOKEN_HEADER, VERSION_HEADER, Envelope, Reply
 from modelyard.server.api.v2.dispatch import log_failure
+from modelyard.server.carriers.base import SHORTCUTS, Shortcuts
 from modelyard.wire.methods import Method
 from modelyard.wire.status import http_status_of
 
@@ -32,6 +33,7 @@ class Visit:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
+        self.shortcuts: Shortcuts | None = scope.get(SHORTCUTS)
         self._receive = receive
         self._has_body = True
         self.is_conversation = False
@@ -83,7 +85,15 @@ class Visit:
         message = parse_reply(method, reply)
         status = http_status_of(message.status.code)
         headers = retry_headers(message.status)
-        await send_body(self._send, status, render(message), self.request_id, headers=headers, is_head=self.is_head)
+        await send_body(
+            self._send,
+            status,
+            render(message),
+            self.request_id,
+            headers=headers,
+            is_head=self.is_head,
+            shortcuts=self.shortcuts,
+        )
 
     async def stream(self, method: Method, replies: AsyncGenerator[Reply, None]) -> None:
         """Send response messages as they come."""

@@ -1,0 +1,218 @@
+"""The headers of HTTP/2: of requests, decoded and checked; of answers, encoded (RFC 7541)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from hpack import Decoder, HPACKError, OversizedHeaderListError
+from hpack.table import HeaderTable
+
+from modelyard.server.carriers.base import HEADER_BYTES, STREAM_PATHS
+from modelyard.server.carriers.http.exchange import Headers, Scope
+from modelyard.server.carriers.http.http2_frames import (
+    COMPRESSION_ERROR,
+    ENHANCE_YOUR_CALM,
+    PROTOCOL_ERROR,
+    Http2Error,
+)
+
+KEPT_BLOCKS, KEPT_BLOCK_BYTES = 16, 2048
+"""A connection's requests are much alike: so many different blocks of headers, of such a size, are known again."""
+PSEUDO = frozenset({b":method", b":scheme", b":authority", b":path"})
+HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
+_NOT_IN_NAMES = bytes([*range(0x21), 0x3A, *range(0x41, 0x5B), *range(0x7F, 0x100)])
+_NOT_IN_VALUES = b"\x00\r\n"
+_SIZE_UPDATES = frozenset(bytes([first]) for first in range(0x20, 0x40))
+"""How a block begins that changes the size of the table."""
+LENGTH_DIGITS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A request without its body."""
+
+    scope: Scope
+    """What ASGI's scope has of it. Whoever starts a request copies it."""
+    length: int | None
+    """`content-length`."""
+    may_be_silent: bool
+    """Is it a stream, whose client may say nothing for as long as it likes?"""
+    expects_continue: bool
+    memo: dict[str, Any] = field(default_factory=dict)
+    """See `Shortcuts`."""
+
+
+class _Table(HeaderTable):
+    """Knows when it has changed: a block of headers means the same only while the table is the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changes = 0
+
+    def add(self, name: bytes, value: bytes) -> None:
+        self.changes += 1
+        super().add(name, value)
+
+    def _shrink(self) -> None:
+        self.changes += 1
+        super()._shrink()
+
+
+class RequestHeads:
+    """Decodes the blocks of headers of one connection, in their order.
+
+    Args:
+        base: What the scopes of all its requests have in common.
+    """
+
+    def __init__(self, base: Scope) -> None:
+        self._base = base | {"extensions": {"http.response.trailers": {}}}
+        self._table = _Table()
+        self._decoder = Decoder(max_header_list_size=HEADER_BYTES)
+        self._decoder.header_table = self._table
+        self._known: dict[bytes, Head] = {}
+
+    def find(self, block: bytes) -> Head | None:
+        """The head, where the same block came before and still means the same."""
+        return self._known.get(block)
+
+    def read(self, block: bytes, stream: int) -> Head:
+        """The head of a new request; raises `Http2Error`."""
+        changes = self._table.changes
+        head = _make_head(self._base, self.decode(block), stream)
+        if self._table.changes == changes and len(block) <= KEPT_BLOCK_BYTES:
+            if len(self._known) >= KEPT_BLOCKS:
+                self._known.clear()
+            self._known[block] = head
+        return head
+
+    def decode(self, block: bytes) -> Headers:
+        """The headers in a block; raises `Http2Error`. Each block has to be decoded, for the table."""
+        changes = self._table.changes
+        if block[:1] in _SIZE_UPDATES:
+            self._table.changes += 1
+        try:
+            headers: Any = self._decoder.decode(block, raw=True)
+        except OversizedHeaderListError:
+            raise Http2Error(ENHANCE_YOUR_CALM, f"headers of more than {HEADER_BYTES} bytes") from None
+        except (HPACKError, IndexError) as error:
+            kind = type(error).__name__  # its text may quote headers
+            raise Http2Error(COMPRESSION_ERROR, f"headers that are not HPACK: {kind}") from None
+        if self._table.changes != changes:
+            self._known.clear()
+        return [(name, value) for name, value in headers]
+
+
+def _make_head(base: Scope, fields: Headers, stream: int) -> Head:
+    pseudo, headers, cookies = _sort(fields, stream)
+    method, path, authority = pseudo.get(b":method"), pseudo.get(b":path"), pseudo.get(b":authority")
+    if method is None or b":scheme" not in pseudo or not path:
+        raise Http2Error(PROTOCOL_ERROR, "a request needs :method, :scheme and :path", stream)
+    if not path.startswith(b"/") and not (path == b"*" and method == b"OPTIONS"):
+        raise Http2Error(PROTOCOL_ERROR, ":path has to begin with a slash", stream)
+    if authority is not None:
+        headers = [(b"host", authority), *(one for one in headers if one[0] != b"host")]
+    if cookies:
+        headers.append((b"cookie", b"; ".join(cookies)))
+    raw_path, _, query = path.partition(b"?")
+    text = unquote_to_bytes(raw_path).decode("utf-8", "replace")
+    scope = base | {
+        "method": method.decode("latin-1"),
+        "path": text,
+        "raw_path": raw_path,
+        "query_string": query,
+        "headers": headers,
+    }
+    values = dict(headers)
+    is_grpc = values.get(b"content-type", b"").startswith(b"application/grpc")
+    return Head(
+        scope=scope,
+        length=_read_length(headers, stream),
+        may_be_silent=is_grpc or text in STREAM_PATHS,
+        expects_continue=values.get(b"expect", b"").lower() == b"100-continue",
+    )
+
+
+def _sort(fields: Headers, stream: int) -> tuple[dict[bytes, bytes], Headers, list[bytes]]:
+    """Pseudo-headers, headers, and the crumbs of the cookie; raises `Http2Error`."""
+    pseudo: dict[bytes, bytes] = {}
+    headers: Headers = []
+    cookies: list[bytes] = []
+    for name, value in fields:
+        if value.translate(None, _NOT_IN_VALUES) != value:
+            raise Http2Error(PROTOCOL_ERROR, f"a value of {name!r} that no header may have", stream)
+        if name.startswith(b":"):
+            if headers or cookies or name not in PSEUDO or name in pseudo:
+                raise Http2Error(PROTOCOL_ERROR, f"{name!r} twice, behind other headers, or not of a request", stream)
+            pseudo[name] = value
+        elif not name or name.translate(None, _NOT_IN_NAMES) != name:
+            raise Http2Error(PROTOCOL_ERROR, f"{name!r} is no name of a header", stream)
+        elif name in HOP_BY_HOP or (name == b"te" and value != b"trailers"):
+            raise Http2Error(PROTOCOL_ERROR, f"HTTP/2 has no header {name!r}", stream)
+        elif name == b"cookie":
+            cookies.append(value)
+        else:
+            headers.append((name, value))
+    return pseudo, headers, cookies
+
+
+def _read_length(headers: Headers, stream: int) -> int | None:
+    lengths = {value for name, value in headers if name == b"content-length"}
+    if not lengths:
+        return None
+    (length, *others) = lengths
+    if others or not length.isdigit() or len(length) > LENGTH_DIGITS:
+        raise Http2Error(PROTOCOL_ERROR, "a content-length that is no number", stream)
+    return int(length)
+
+
+# Answers. Nothing is put into the client's table: their fields are few, and one of them is new each time.
+
+_INDEXED_STATUS = {200: b"\x88", 204: b"\x89", 206: b"\x8a", 304: b"\x8b", 400: b"\x8c", 404: b"\x8d", 500: b"\x8e"}
+_SHORT = tuple(bytes([length]) for length in range(127))
+_names: dict[bytes, bytes] = dict.fromkeys(HOP_BY_HOP, b"")
+"""Names as they are encoded; empty for those that do not travel."""
+_NAMES_KEPT = 256
+
+
+def encode_block(status: int, headers: Headers) -> bytes:
+    """The headers of an answer."""
+    first = _INDEXED_STATUS.get(status) or b"\x08\x03%03d" % status
+    return first + encode_fields(headers)
+
+
+def encode_fields(headers: Headers) -> bytes:
+    """Headers without a status: trailers, for one."""
+    parts: list[bytes] = []
+    for name, value in headers:
+        prefix = _names.get(name)
+        if prefix is None:
+            prefix = _encode_name(name)
+        if prefix:
+            size = len(value)
+            parts += prefix, _SHORT[size] if size < 127 else _encode_length(size), value
+    return b"".join(parts)
+
+
+def _encode_name(name: bytes) -> bytes:
+    if not name or name.lower().translate(None, _NOT_IN_NAMES) != name.lower():
+        raise ValueError(f"{name!r} is no name of a header")
+    prefix = b"" if name.lower() in HOP_BY_HOP else b"\x00" + _encode_length(len(name)) + name.lower()
+    if len(_names) < _NAMES_KEPT:
+        _names[name] = prefix
+    return prefix
+
+
+def _encode_length(length: int) -> bytes:
+    """A number with a prefix of seven bits, its first bit unset: no Huffman code follows."""
+    if length < 127:
+        return _SHORT[length]
+    encoded = bytearray(b"\x7f")
+    length -= 127
+    while length >= 128:
+        encoded.append(length & 0x7F | 0x80)
+        length >>= 7
+    encoded.append(length)
+    return bytes(encoded)
