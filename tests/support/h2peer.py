@@ -69,6 +69,9 @@ class Wire(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         assert high == WRITE_BUFFER_BYTES
 
+    def get_write_buffer_size(self) -> int:
+        return 0 if self.is_read else len(self.written)
+
     def write(self, data: Any) -> None:
         assert not self.has_ended, "something was written behind the end"
         if self.is_lost:

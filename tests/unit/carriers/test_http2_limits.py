@@ -247,6 +247,24 @@ async def test_a_connection_without_requests_goes_at_once_when_it_heard(dial: Di
     assert peer.wire.has_ended
 
 
+async def test_who_reads_slowly_gets_what_was_written_before_the_end(dial: Dial) -> None:
+    peer = dial(echo)
+    peer.wire.is_read = False
+    peer.ask(1)
+    await peer.until(lambda: not peer.connection.requests)
+    peer.connection.cut()
+    assert peer.wire.has_ended
+    later_s = 0.0
+    for _ in range(5):
+        later_s += STALL_S - 1
+        peer.look(later_s)
+        assert not peer.wire.is_lost
+        del peer.wire.written[0]
+    peer.look(later_s + 1)
+    peer.look(later_s + 2 + STALL_S)
+    assert peer.wire.is_lost
+
+
 async def test_who_comes_while_the_port_drains_is_told_so() -> None:
     peer = Peer(echo)
     peer.port.is_draining = True

@@ -155,9 +155,9 @@ class Http2Connection(asyncio.BufferedProtocol):
 
     def look(self, now: float) -> None:
         """See `Connection`."""
-        patience, reader = self._patience, self._reader
-        if patience.is_gone(now):
-            self._abort()
+        patience, reader, transport = self._patience, self._reader, self._transport
+        if transport is not None and patience.is_gone(now, transport.get_write_buffer_size()):
+            transport.abort()
         if reader.is_stopped:
             return
         patience.look(now, progress=reader.progress, is_inside=reader.is_inside, is_idle=not self.streams)
@@ -374,10 +374,6 @@ class Http2Connection(asyncio.BufferedProtocol):
         for stream in list(self.streams.values()):
             if not stream.is_reset:
                 stream.hang_up()
-
-    def _abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
 
 
 def _write_nowhere(frames: bytes) -> None:

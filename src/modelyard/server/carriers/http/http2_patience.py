@@ -15,17 +15,18 @@ class Patience:
         now: When it began.
     """
 
-    __slots__ = ("_idle_since", "_inside_since", "_progress", "closed_at", "drained_at", "paused_at")
+    __slots__ = ("_idle_since", "_inside_since", "_progress", "_unsent", "closed_at", "drained_at", "paused_at")
 
     def __init__(self, now: float) -> None:
         self._progress = -1
         self._inside_since = self._idle_since = now
+        self._unsent = 0
         self.paused_at: float | None = None
         """Since when the client does not read what is written."""
         self.drained_at: float | None = None
         """When it was told to go."""
         self.closed_at: float | None = None
-        """When we hung up."""
+        """When we hung up, or it last took something of what had not gone out by then."""
 
     def look(self, now: float, *, progress: int, is_inside: bool, is_idle: bool) -> None:
         """Once a second: how many frames were read, is one incomplete, does no request run?"""
@@ -44,7 +45,10 @@ class Patience:
         has_heard = self.drained_at is not None and now - self.drained_at > ANSWERS_S
         return has_heard or now - self._idle_since > KEEP_ALIVE_S
 
-    def is_gone(self, now: float) -> bool:
-        """Does it take nothing, or not even hang up?"""
-        reads_not = self.paused_at is not None and now - self.paused_at > STALL_S
-        return reads_not or (self.closed_at is not None and now - self.closed_at > ANSWERS_S)
+    def is_gone(self, now: float, unsent: int) -> bool:
+        """Does it take nothing of the bytes that wait for it, or not even hang up?"""
+        if self.closed_at is None:
+            return self.paused_at is not None and now - self.paused_at > STALL_S
+        if unsent != self._unsent:
+            self._unsent, self.closed_at = unsent, now
+        return now - self.closed_at > (STALL_S if unsent else ANSWERS_S)
