@@ -260,10 +260,12 @@ def test_junk_is_an_error_or_a_list(blocks: list[bytes]) -> None:
 
 # Answers.
 
+LINES = st.binary(max_size=300).map(lambda value: value.translate(None, b"\0\r\n"))
+
 
 @given(
     st.sampled_from([100, 200, 204, 206, 304, 400, 404, 500, 503, 599]),
-    st.lists(st.tuples(NAMES | st.just(b"X-Upper"), st.binary(max_size=300)), max_size=6),
+    st.lists(st.tuples(NAMES | st.just(b"X-Upper"), LINES), max_size=6),
 )
 def test_clients_decode_what_is_answered(status: int, headers: Fields) -> None:
     decoded = list(Decoder().decode(encode_block(status, headers), raw=True))
@@ -302,3 +304,9 @@ def test_an_application_that_makes_names_up_fills_no_memory() -> None:
     for number in range(2000):
         name = b"x-%d" % number
         assert list(Decoder().decode(encode_fields([(name, b"v")]), raw=True)) == [(name, b"v")]
+
+
+@pytest.mark.parametrize("value", [b"a\r\nset-cookie: b", b"\n", b"\0"])
+def test_a_value_of_an_answer_that_breaks_the_line_is_refused(value: bytes) -> None:
+    with pytest.raises(ValueError, match="line break"):
+        encode_fields([(b"x-name", value)])

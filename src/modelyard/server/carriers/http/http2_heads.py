@@ -191,6 +191,8 @@ def encode_fields(headers: Headers) -> bytes:
         if prefix is None:
             prefix = _encode_name(name)
         if prefix:
+            if b"\n" in value or b"\r" in value or b"\0" in value:
+                raise ValueError(f"the header {name!r} of an answer has a line break or a NUL in it")
             size = len(value)
             parts += prefix, _SHORT[size] if size < 127 else _encode_length(size), value
     return b"".join(parts)

@@ -174,14 +174,13 @@ class Http2Stream(Exchange):
         is_bodiless = status in BODILESS or self.head.scope["method"] == "HEAD"
         if self._state != NEW or self.is_reset or connection.is_paused or is_bodiless or not 0 < size <= room:
             return False
+        max_frame = connection.max_frame
+        head = pack_block(encode_block(status, headers), 0, number, max_frame)
+        end = b"" if trailers is None else pack_block(encode_fields(trailers), END_STREAM, number, max_frame)
+        flags = END_STREAM if trailers is None else 0
+        connection.write(b"".join((head, pack_head(size, DATA, flags, number), body, end)))
         self.out_window -= size
         connection.out_window -= size
-        head = pack_block(encode_block(status, headers), 0, number, connection.max_frame)
-        if trailers is None:
-            connection.write(b"".join((head, pack_head(size, DATA, END_STREAM, number), body)))
-        else:
-            end = pack_block(encode_fields(trailers), END_STREAM, number, connection.max_frame)
-            connection.write(b"".join((head, pack_head(size, DATA, 0, number), body, end)))
         self._state = COMPLETE
         self._is_gone = True  # as far as `receive` is concerned
         self._wake()
