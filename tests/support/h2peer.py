@@ -27,6 +27,8 @@ from support.http2 import DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFAC
 
 TIMEOUT_S = 10.0
 PADDED = 8
+Dial = Callable[..., "Client"]
+"""A fixture that makes clients: `tests/unit/carriers/conftest.py`."""
 Fields = list[tuple[bytes, bytes]]
 
 

@@ -13,7 +13,7 @@ import pytest
 from modelyard.server.api.asgi import make_app
 from modelyard.server.carriers.inloop import InLoopCarrier
 from modelyard.wire.messages import PostModelOutputsRequest
-from support.doors import EchoHandlers, make_stub, make_v2
+from support.doors import EchoHandlers, frame, make_stub, make_v2
 from support.http2 import RawHttp2
 
 ORIGIN = "https://console.example"
@@ -45,8 +45,7 @@ async def house() -> AsyncIterator[House]:
 def web_message() -> bytes:
     request = PostModelOutputsRequest(model_id="m")
     request.inputs.add().data.text.raw = "hi"
-    payload = request.SerializeToString()
-    return b"\0" + len(payload).to_bytes(4, "big") + payload
+    return frame(request)
 
 
 @pytest.mark.parametrize("is_http2", [False, True])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,38 +22,11 @@ from modelyard.server.carriers.http.http2_frames import (
     STREAM_CLOSED,
 )
 from support.apps import Held, Listening, answer, answering, echo, read_body, say, start
-from support.h2peer import Client, Fields, Peer, frame, goaways, padded
+from support.h2peer import Dial, Fields, Peer, frame, goaways, padded
 from support.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, PRIORITY, RST_STREAM, WINDOW_UPDATE
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 """Nothing here goes through a loop's own transports."""
-Dial = Callable[..., Client]
-
-
-@pytest.fixture
-async def dial() -> AsyncIterator[Dial]:
-    clients: list[Client] = []
-
-    def make(app: Any, settings: dict[int, int] | None = None, **options: Any) -> Client:
-        clients.append(Client(app, settings, **options))
-        return clients[-1]
-
-    yield make
-    for client in clients:
-        await client.close()
-
-
-@pytest.fixture
-async def peers() -> AsyncIterator[Callable[[Any], Peer]]:
-    made: list[Peer] = []
-
-    def make(app: Any) -> Peer:
-        made.append(Peer(app))
-        return made[-1]
-
-    yield make
-    for peer in made:
-        await peer.close()
 
 
 # Requests.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -43,17 +43,15 @@ NO_WINDOW = frame(SETTINGS, 0, 0, b"\x00\x04\x00\x00\x00\x00")
 
 
 @pytest.fixture
-async def dial() -> AsyncIterator[Dial]:
-    peers: list[Peer] = []
+def dial(peers: Dial) -> Dial:
+    """A client that has read the server's settings."""
 
     def make(app: Any) -> Peer:
-        peers.append(Peer(app))
-        peers[-1].read()
-        return peers[-1]
+        peer = peers(app)
+        peer.read()
+        return peer
 
-    yield make
-    for peer in peers:
-        await peer.close()
+    return make
 
 
 def resets(peer: Peer) -> list[tuple[int, int]]:

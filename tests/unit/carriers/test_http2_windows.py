@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -16,27 +15,13 @@ from modelyard.server.carriers.http.http2 import CONNECTION_WINDOW_BYTES, WRITE_
 from modelyard.server.carriers.http.http2_frames import CANCEL, MAX_WINDOW_BYTES, NUMBER
 from modelyard.server.carriers.http.http2_stream import QUEUE_BYTES, TURN_BYTES
 from support.apps import PATHS, Held, answer, answering, echo, read_some, say, start
-from support.h2peer import Client, Peer, frame, goaways, padded
+from support.h2peer import Client, Dial, Peer, frame, goaways, padded
 from support.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, SETTINGS, WINDOW_UPDATE
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 """Nothing here goes through a loop's own transports."""
-Dial = Callable[..., Client]
 MIB = 1024 * 1024
 CRUMBS = 50_000
-
-
-@pytest.fixture
-async def dial() -> AsyncIterator[Dial]:
-    clients: list[Client] = []
-
-    def make(app: Any, settings: dict[int, int] | None = None, **options: Any) -> Client:
-        clients.append(Client(app, settings, **options))
-        return clients[-1]
-
-    yield make
-    for client in clients:
-        await client.close()
 
 
 def window_of(bytes_: int) -> dict[int, int]:

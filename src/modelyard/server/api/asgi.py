@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from modelyard.server.api.cors import Cors
+from modelyard.server.api.doorway.shortcuts import recall
 from modelyard.server.api.doorway.types import Application, Headers, Receive, Scope, Send
 from modelyard.server.api.grpc.door import GrpcDoor
 from modelyard.server.api.grpc.health import PATHS as HEALTH_PATHS
@@ -18,7 +19,6 @@ from modelyard.server.api.rest.door import RestDoor
 from modelyard.server.api.rest.metrics import MetricsPage
 from modelyard.server.api.v2.dispatch import V2
 from modelyard.server.api.v2.health import Health, Openness
-from modelyard.server.carriers.base import SHORTCUTS
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def make_app(
     """
     health = health or Openness(is_ready)
     grpc, grpc_health = GrpcDoor(v2), GrpcHealthDoor(health)
-
+    web, web_health = GrpcWebDoor(grpc), GrpcWebDoor(grpc_health)
     rest = RestDoor(v2, health=health, delta=delta, metrics=metrics)
 
     def choose(scope: Scope) -> Application:
@@ -69,17 +69,15 @@ def make_app(
             return rest
         if why := _why_not(scope, kind):
             return partial(_refuse, why)
-        speak: Application = grpc_health if scope["path"].startswith(HEALTH_PATHS) else grpc
-        return partial(GrpcWebDoor(speak), kind=kind) if kind in WEB_TYPES else speak
+        is_health = scope["path"].startswith(HEALTH_PATHS)
+        if kind in WEB_TYPES:
+            return partial(web_health if is_health else web, kind=kind)
+        return grpc_health if is_health else grpc
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
             case "http":
-                memo = scope[SHORTCUTS].memo if SHORTCUTS in scope else {}
-                door = memo.get(DOOR)
-                if door is None:
-                    door = memo[DOOR] = choose(scope)
-                await door(scope, receive, send)
+                await recall(scope, DOOR, choose)(scope, receive, send)
             case "lifespan":
                 await _run_lifespan(receive, send, on_start, on_stop)
             case "websocket":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from modelyard.server.api.doorway.types import Application, Event, Receive, Scope, Send, without_shortcuts
+from modelyard.server.api.doorway.shortcuts import without_shortcuts
+from modelyard.server.api.doorway.types import Application, Event, Receive, Scope, Send
 
 ALLOWED_HEADERS = b", ".join([
     b"authorization", b"content-type", b"grpc-timeout", b"x-grpc-web", b"x-user-agent", b"x-clarifai-request-id-prefix",

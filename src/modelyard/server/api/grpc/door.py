@@ -97,18 +97,16 @@ class GrpcDoor:
             text = f"grpc-encoding {encoding!r} is not supported"
             return await answer.finish(GRPC_UNIMPLEMENTED, text, [ACCEPT_ENCODING])
         with Lifeline(envelope.deadline, self._lookout) as lifeline:
-            if shortcuts is not None and not shortcuts.has_body:
-                refusal = await self._v2.admit(method.name, envelope)  # nobody else may wait in silence
-                if refusal is not None:
-                    return await answer.only(_serialise(refusal))
+            is_silent = shortcuts is not None and not shortcuts.has_body
+            if is_silent and await self._is_refused(method, envelope, answer):
+                return None
             if method.is_client_streaming:
                 return await self._stream_both(method, envelope, encoding, receive, answer, lifeline)
             first = await receive()
             payload = take_plain(first, self._max_message_bytes)
             if payload is None:
-                refusal = await self._v2.admit(method.name, envelope)
-                if refusal is not None:
-                    return await answer.only(_serialise(refusal))
+                if await self._is_refused(method, envelope, answer):
+                    return None
                 payload = await read_only_message(first, receive, encoding, self._max_message_bytes)
             incoming = Incoming(parse(method, payload), payload)
             lifeline.watch(receive, shortcuts)
@@ -117,6 +115,13 @@ class GrpcDoor:
                 return await answer.only(_serialise(reply), retry_trailers(reply))
             replies = self._v2.stream(method.name, _one(incoming), envelope)
             return await answer.finish(extra=await self._send_all(replies, answer))
+
+    async def _is_refused(self, method: Method, envelope: Envelope, answer: Answer) -> bool:
+        """Whoever has no good token is answered before more of the request is waited for."""
+        refusal = await self._v2.admit(method.name, envelope)
+        if refusal is not None:
+            await answer.only(_serialise(refusal))
+        return refusal is not None
 
     async def _stream_both(
         self,

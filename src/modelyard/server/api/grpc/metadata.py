@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from modelyard.errors import InvalidRequest
 from modelyard.server.api.doorway.request_ids import ANSWER_HEADER, PREFIX_HEADER
+from modelyard.server.api.doorway.shortcuts import recall
 from modelyard.server.api.doorway.types import Headers, Scope
 from modelyard.server.api.grpc.compression import ACCEPTED_ENCODINGS, IDENTITY
 from modelyard.server.api.v2.call import HUB_TOKEN_HEADER, VERSION_HEADER, Envelope, Reply
-from modelyard.server.carriers.base import SHORTCUTS, Shortcuts
 
 HEAD = "call"
 """What the memo of a head has its `CallHead` under."""
@@ -70,14 +70,8 @@ def read_head(headers: Headers) -> CallHead:
 
 
 def recall_head(scope: Scope) -> CallHead:
-    """As `read_head`, where the carrier does not know the same head again."""
-    shortcuts: Shortcuts | None = scope.get(SHORTCUTS)
-    if shortcuts is None:
-        return read_head(scope["headers"])
-    head: CallHead | None = shortcuts.memo.get(HEAD)
-    if head is None:
-        head = shortcuts.memo[HEAD] = read_head(scope["headers"])
-    return head
+    """As `read_head`, and once where the carrier knows the same head again."""
+    return recall(scope, HEAD, lambda scope: read_head(scope["headers"]))
 
 
 def make_envelope(head: CallHead, headers: Headers, request_id: str) -> Envelope:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import binascii
 
 from modelyard.errors import InvalidRequest
-from modelyard.server.api.doorway.types import Application, Event, Headers, Receive, Scope, Send, without_shortcuts
+from modelyard.server.api.doorway.shortcuts import without_shortcuts
+from modelyard.server.api.doorway.types import Application, Event, Headers, Receive, Scope, Send
 from modelyard.server.api.grpc.framing import PREFIX
 
 WEB_TYPE = b"application/grpc-web"

@@ -176,6 +176,11 @@ class Exchange(ABC):
         self.on_taken(size)
         return {"type": "http.request", "body": body, "more_body": has_more}
 
+    def _end_answer(self) -> None:
+        """The answer is complete."""
+        self._is_gone = True  # as far as `receive` is concerned
+        self._wake()
+
     async def _wait(self) -> None:
         self.on_wait()
         if not self._has_ended:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol
 
-from modelyard.server.carriers.base import STREAM_PATHS
 from modelyard.server.carriers.http.exchange import Event, Exchange, Headers, Scope
+from modelyard.server.carriers.http.heads import may_be_silent
 from modelyard.server.carriers.http.http1_answer import Answer
 from modelyard.server.carriers.http.http1_head import RequestHead
 from modelyard.server.carriers.http.http1_outlet import Outlet
@@ -15,7 +15,6 @@ BODY_BYTES: Final = 256 * 1024
 """Reading stops while so much of a body waits for the application."""
 BODY_PIECES: Final = 2048
 """As above, for bodies that come in crumbs."""
-GRPC_TYPE: Final = b"application/grpc"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -70,9 +69,7 @@ class Http1Exchange(Exchange):
     @property
     def is_silent(self) -> bool:
         """May its body pause for as long as it likes?"""
-        if self.scope["path"] in STREAM_PATHS:
-            return True
-        return any(name == b"content-type" and value.startswith(GRPC_TYPE) for name, value in self.scope["headers"])
+        return may_be_silent(self.scope["path"], self.scope["headers"])
 
     @property
     def is_full(self) -> bool:
@@ -111,10 +108,6 @@ class Http1Exchange(Exchange):
                 raise ConnectionResetError("the client has gone")
         if not has_more:
             self._end_answer()
-
-    def _end_answer(self) -> None:
-        self._is_gone = True  # as far as `receive` is concerned
-        self._wake()
 
     def on_wait(self) -> None:
         """See `Exchange`."""

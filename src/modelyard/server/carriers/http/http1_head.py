@@ -6,11 +6,10 @@ In one that llhttp takes, a line ends with CR LF, has a colon right behind its n
 from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
-from urllib.parse import unquote
 
 from modelyard.server.carriers.http.exchange import Headers, Scope
+from modelyard.server.carriers.http.heads import read_length, split_target
 
-LENGTH_DIGITS: Final = 18
 FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 SCHEMES: Final = (b"http", b"https")
 
@@ -100,14 +99,13 @@ def _find_length(framing: Headers, *, is_old: bool) -> int | None:
         if is_old or value.lower() != b"chunked":
             raise Refusal(501, "the only transfer encoding is 'chunked', of HTTP/1.1")
         return None
-    if not value.isdigit() or len(value) > LENGTH_DIGITS:
+    length = read_length(value)
+    if length is None:
         raise Refusal(400, "a content-length is a number of bytes")
-    return int(value)
+    return length
 
 
 def _split_target(target: bytes) -> Scope:
     if b"#" in target or not target.isascii():
         raise Refusal(400, "the target of a request is a path and a query, in ASCII")
-    raw_path, _, query = target.partition(b"?")
-    path = raw_path.decode("ascii")
-    return {"path": unquote(path) if "%" in path else path, "raw_path": raw_path, "query_string": query}
+    return split_target(target)

@@ -277,10 +277,7 @@ class Http2Connection(asyncio.BufferedProtocol):
         elif not ends:
             raise Http2Error(PROTOCOL_ERROR, "trailers that do not end their request")
         else:
-            try:
-                stream.take_data(b"", 0, ends=True)
-            except Http2Error as error:
-                self._fail(error)
+            self.on_data(number, b"", 0, ends=True)
 
     def _on_settings(self, flags: int, payload: bytes) -> None:
         self._oddities.count()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from hpack import Decoder, HPACKError, OversizedHeaderListError
 from hpack.table import HeaderTable
 
-from modelyard.server.carriers.base import HEADER_BYTES, STREAM_PATHS
+from modelyard.server.carriers.base import HEADER_BYTES
 from modelyard.server.carriers.http.exchange import Headers, Scope
+from modelyard.server.carriers.http.heads import may_be_silent, read_length, split_target
 from modelyard.server.carriers.http.http2_frames import (
     COMPRESSION_ERROR,
     ENHANCE_YOUR_CALM,
@@ -26,7 +26,6 @@ _NOT_IN_NAMES = bytes([*range(0x21), 0x3A, *range(0x41, 0x5B), *range(0x7F, 0x10
 _NOT_IN_VALUES = b"\x00\r\n"
 _SIZE_UPDATES = frozenset(bytes([first]) for first in range(0x20, 0x40))
 """How a block begins that changes the size of the table."""
-LENGTH_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +115,12 @@ def _make_head(base: Scope, fields: Headers, stream: int) -> Head:
         headers = [(b"host", authority), *(one for one in headers if one[0] != b"host")]
     if cookies:
         headers.append((b"cookie", b"; ".join(cookies)))
-    raw_path, _, query = path.partition(b"?")
-    text = unquote_to_bytes(raw_path).decode("utf-8", "replace")
-    scope = base | {
-        "method": method.decode("latin-1"),
-        "path": text,
-        "raw_path": raw_path,
-        "query_string": query,
-        "headers": headers,
-    }
-    values = dict(headers)
-    is_grpc = values.get(b"content-type", b"").startswith(b"application/grpc")
+    scope = base | split_target(path) | {"method": method.decode("latin-1"), "headers": headers}
     return Head(
         scope=scope,
         length=_read_length(headers, stream),
-        may_be_silent=is_grpc or text in STREAM_PATHS,
-        expects_continue=values.get(b"expect", b"").lower() == b"100-continue",
+        may_be_silent=may_be_silent(scope["path"], headers),
+        expects_continue=dict(headers).get(b"expect", b"").lower() == b"100-continue",
     )
 
 
@@ -162,10 +151,11 @@ def _read_length(headers: Headers, stream: int) -> int | None:
     lengths = {value for name, value in headers if name == b"content-length"}
     if not lengths:
         return None
-    (length, *others) = lengths
-    if others or not length.isdigit() or len(length) > LENGTH_DIGITS:
+    (text, *others) = lengths
+    length = read_length(text)
+    if others or length is None:
         raise Http2Error(PROTOCOL_ERROR, "a content-length that is no number", stream)
-    return int(length)
+    return length
 
 
 # Answers. Nothing is put into the client's table: their fields are few, and one of them is new each time.

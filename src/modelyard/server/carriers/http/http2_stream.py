@@ -171,8 +171,9 @@ class Http2Stream(Exchange):
         """See `Shortcuts`."""
         connection, number, size = self._connection, self.number, len(body)
         room = min(self.out_window, connection.out_window, connection.max_frame, JOIN_BYTES)
-        is_bodiless = status in BODILESS or self.head.scope["method"] == "HEAD"
-        if self._state != NEW or self.is_reset or connection.is_paused or is_bodiless or not 0 < size <= room:
+        if self._state != NEW or self.is_reset or connection.is_paused or not 0 < size <= room:
+            return False
+        if self._is_bodiless(status):
             return False
         max_frame = connection.max_frame
         head = pack_block(encode_block(status, headers), 0, number, max_frame)
@@ -182,8 +183,7 @@ class Http2Stream(Exchange):
         self.out_window -= size
         connection.out_window -= size
         self._state = COMPLETE
-        self._is_gone = True  # as far as `receive` is concerned
-        self._wake()
+        self._end_answer()
         return True
 
     async def send(self, event: Event) -> None:
@@ -207,8 +207,7 @@ class Http2Stream(Exchange):
         else:
             raise RuntimeError(f"{kind} does not belong here")
         if self._state == COMPLETE and not self._is_gone:
-            self._is_gone = True  # as far as `receive` is concerned
-            self._wake()
+            self._end_answer()
 
     def conclude(self) -> None:
         """See `Exchange`."""
@@ -269,8 +268,11 @@ class Http2Stream(Exchange):
         status = event["status"]
         self._block = encode_block(status, event.get("headers", []))
         self._has_trailers = event.get("trailers", False)
-        self._has_no_body = status in BODILESS or self.head.scope["method"] == "HEAD"
+        self._has_no_body = self._is_bodiless(status)
         self._state = STARTED
+
+    def _is_bodiless(self, status: int) -> bool:
+        return status in BODILESS or self.head.scope["method"] == "HEAD"
 
     def _take_body(self, body: bytes, *, has_more: bool) -> None:
         """Write it, or queue it where there is no room."""

@@ -37,9 +37,7 @@ class Lifespan:
         """Wait for the application to have shut down."""
         task, self._task = self._task, None
         if task is not None and not task.done():
-            self._task = task
             await self._ask("shutdown")
-            self._task = None
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
