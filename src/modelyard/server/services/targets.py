@@ -87,8 +87,16 @@ class Targets:
     def recall(self, address: Address, headers: Headers = ()) -> Target | None:
         """As `resolve`, where the answer is remembered. One that is asked for again and again is renewed in time."""
         self._follow_changes()
-        route = self._recall(address)
-        return None if route is None else route.only or route.choose(headers)
+        remembered = self._remembered.get(address)
+        if remembered is None:
+            return None
+        asked_at, route = remembered
+        age_s = self._clock() - asked_at
+        if age_s >= RENEW_S:
+            if age_s >= REMEMBER_S:
+                return None
+            self._renewals.begin(address, lambda: self._look_up(address))
+        return route.only or route.choose(headers)
 
     async def resolve(self, address: Address, headers: Headers = ()) -> Target:
         """The version to ask. An endpoint's rules may look at the headers of the request.
@@ -112,15 +120,9 @@ class Targets:
 
     def _recall(self, address: Address) -> Route | None:
         remembered = self._remembered.get(address)
-        if remembered is None:
+        if remembered is None or self._clock() - remembered[0] >= REMEMBER_S:
             return None
-        asked_at, route = remembered
-        age_s = self._clock() - asked_at
-        if age_s >= RENEW_S:
-            if age_s >= REMEMBER_S:
-                return None
-            self._renewals.begin(address, lambda: self._look_up(address))
-        return route
+        return remembered[1]
 
     async def _look_up(self, address: Address) -> Route:
         asked_at, generation = self._clock(), self._generation
