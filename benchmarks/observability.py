@@ -1,6 +1,6 @@
 """What watching costs: the server as it is, the same one without counters, histograms and request ids in the worker,
-and the same one that sends spans of one request in a hundred, or of all, to a collector. All but the second are read
-at `GET /metrics` once a second meanwhile.
+and the same one that sends spans to a collector: as many as without a setting, of one request in a hundred, or of all.
+All but the second are read at `GET /metrics` once a second meanwhile.
 
 Each server has its own data directory and worker, all on one core, the load and the collector on another; turns
 alternate. Servers are started anew several times, each of them first once: two processes of one program differ by some
@@ -34,7 +34,7 @@ from support.uploads import deploy  # noqa: E402
 
 CLIENTS = (1, 16, 64)
 SCRAPE_S = 1.0
-COMPARED = {"metrics": "none", "traces of 1 %": "metrics", "traces of all": "metrics"}
+COMPARED = {"metrics": "none", "traces": "metrics", "traces of 1 %": "metrics", "traces of all": "metrics"}
 """What costs, beside what it is compared with."""
 NAMES = ("none", *COMPARED)
 INTRODUCTION = """\
@@ -44,8 +44,9 @@ Made by `script/bench observability`: {starts} starts of each server, {rounds} r
 measurement after each, in turns; who is started first goes round. `metrics` is the server as it is (metrics, read once
 a second; request ids down to the worker), `none` the same program with these functions empty, in gateway and worker
 (`benchmarks/unobserved.py`).
-`traces` are `metrics` with `--otlp` to a collector that takes everything, and of 1 % with
-`OTEL_TRACES_SAMPLER=parentbased_traceidratio`. Unary predicts of 90 bytes over gRPC; all that serves shares a core.
+`traces` are `metrics` with `--otlp` to a collector that takes everything (100 traces a second), of 1 % with
+`OTEL_TRACES_SAMPLER=parentbased_traceidratio`, and of all with `parentbased_always_on`. Unary predicts of 90 bytes over
+gRPC; all that serves shares a core.
 
 `CPU` is the time of the processor (user and system, `/proc/PID/stat`) of gateway and worker together, divided by the
 requests of the measurement: what others do on the machine moves it less than it moves requests per second. The costs
@@ -104,6 +105,9 @@ def start_server(name: str, data_dir: Path, collector: str, stack: ExitStack) ->
             started = running_server(data_dir)
         case "traces of 1 %":
             sampler = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
+            started = running_server(data_dir, "--otlp", collector, env=sampler)
+        case "traces of all":
+            sampler = {"OTEL_TRACES_SAMPLER": "parentbased_always_on"}
             started = running_server(data_dir, "--otlp", collector, env=sampler)
         case _:
             started = running_server(data_dir, "--otlp", collector)
@@ -200,7 +204,7 @@ def main() -> None:
     """Measure and write."""
     parser = make_parser(__doc__, rounds=2, seconds=0.9)
     parser.add_argument(
-        "--starts", type=int, default=4, help="how often the servers are started; four: each is the first once"
+        "--starts", type=int, default=5, help="how often the servers are started; five: each is the first once"
     )
     options = parser.parse_args()
     cores, measured = Cores(), []

@@ -14,7 +14,8 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 from modelyard.errors import InvalidRequest, ModelBusy
 from modelyard.server.routing.queues import QueueLimits
 from modelyard.server.routing.router import Router
-from modelyard.server.telemetry.otlp import Otlp, make_sampler, make_spans
+from modelyard.server.telemetry.otlp import Otlp, make_spans
+from modelyard.server.telemetry.sampling import TRACES_PER_S, make_sampler
 from modelyard.server.telemetry.telemetry import Telemetry
 from modelyard.server.telemetry.tracing import Caller, Trace, Tracing, Verdict, current_trace, read_caller
 from support.links import FakeLink, settle
@@ -154,6 +155,24 @@ def test_samplers_decide_as_the_sdks_do(name: str, share: str, trace_id: int, is
 @pytest.mark.parametrize(("name", "share"), [("theirs", ""), ("traceidratio", "half"), ("traceidratio", "2")])
 def test_samplers_of_others_are_left_to_the_sdk(name: str, share: str) -> None:
     assert make_sampler({"OTEL_TRACES_SAMPLER": name, "OTEL_TRACES_SAMPLER_ARG": share}) is None
+
+
+def test_without_a_sampler_so_many_begin_in_a_second_and_callers_decide_for_themselves() -> None:
+    now = [0.0]
+    sample = make_sampler({}, lambda: now[0])
+    assert sample is not None
+    limit = int(TRACES_PER_S)
+
+    def count(caller: Caller | None, requests: int) -> int:
+        return sum(sample(caller, number, "PostModelOutputs").is_sampled for number in range(requests))
+
+    assert count(None, 3 * limit) == limit
+    assert count(Caller(PARENT.decode(), ""), 3 * limit) == 3 * limit
+    assert count(Caller(PARENT.decode()[:-2] + "00", ""), limit) == 0
+    now[0] += 0.5
+    assert count(None, limit) == limit // 2
+    now[0] += 60.0
+    assert count(None, 3 * limit) == limit
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:4318", "ftp://127.0.0.1", "http://"])

@@ -1,5 +1,5 @@
 """Traces to a collector over OTLP, by OpenTelemetry's SDK: the extra `modelyard[otel]`, imported only where it is asked
-for. Its samplers, its settings (`OTEL_*`), its queue and its thread are used as they are; spans are made in one go.
+for. Its settings (`OTEL_*`), its queue and its thread are used as they are; spans are made in one go.
 
 Nothing that a request does waits for the collector: what it is too slow for, or not there for, is lost.
 """
@@ -25,7 +25,8 @@ from opentelemetry.trace.span import TraceState
 from opentelemetry.trace.status import Status, StatusCode
 
 from modelyard.errors import InvalidRequest
-from modelyard.server.telemetry.tracing import NOT_SAMPLED, Caller, Sample, Trace, Tracing, Verdict
+from modelyard.server.telemetry.sampling import make_sampler
+from modelyard.server.telemetry.tracing import Caller, Trace, Tracing, Verdict
 
 TRACES_PATH = "/v1/traces"
 STOP_S = 3.0
@@ -33,7 +34,6 @@ STOP_S = 3.0
 FINE = 10000
 _TALKERS = ("opentelemetry.exporter", "opentelemetry.sdk._shared_internal")
 """They log every failure. Ours is one line when it begins, and one when it ends."""
-_RATIO_BITS = (1 << 64) - 1
 _SCOPE = InstrumentationScope("modelyard")
 _RECORDED = TraceFlags(TraceFlags.SAMPLED)
 
@@ -88,35 +88,6 @@ class Otlp:
     def _finish(self, trace: Trace) -> None:
         for span in make_spans(trace, self._provider.resource):
             self._processor.on_end(span)
-
-
-def make_sampler(environ: Mapping[str, str]) -> Sample | None:
-    """The sampler that `OTEL_TRACES_SAMPLER` names, where OpenTelemetry's specification describes it: asked of every
-    request, and the SDK's takes fifteen times as long. None for samplers of others, and for wrong arguments, of which
-    the SDK says what is wrong."""
-    name = environ.get("OTEL_TRACES_SAMPLER", "").strip().lower() or "parentbased_always_on"
-    kind = name.removeprefix("parentbased_")
-    is_parent_asked = kind != name
-    try:
-        share = {"always_on": 1.0, "always_off": 0.0}.get(kind)
-        if share is None:
-            share = float(environ.get("OTEL_TRACES_SAMPLER_ARG", "").strip() or 1.0) if kind == "traceidratio" else -1.0
-    except ValueError:
-        return None
-    if not 0 <= share <= 1:
-        return None
-    bound = round(share * (1 << 64))
-
-    def sample(caller: Caller | None, trace_id: int, _method: str) -> Verdict:
-        if caller is None or not is_parent_asked:
-            is_sampled = trace_id & _RATIO_BITS < bound
-        else:
-            is_sampled = bool(caller.ids[2] & TraceFlags.SAMPLED)
-        if not is_sampled:
-            return NOT_SAMPLED
-        return Verdict(is_sampled=True, tracestate=caller.tracestate if caller else "")
-
-    return sample
 
 
 class _OnceLogged(SpanExporter):
