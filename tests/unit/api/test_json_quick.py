@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from modelyard.server.api.rest.fill import fill, fill_quickly
 from modelyard.server.api.rest.render import render
+from modelyard.server.api.rest.usual import MAX_BYTES, read_usual
 from modelyard.wire.messages import MultiOutputResponse, PostModelOutputsRequest
 
 TEXT = st.text(max_size=20)
@@ -99,6 +100,71 @@ def test_filling_agrees_with_protobuf(value: dict) -> None:
 )
 def test_usual_predictions_go_the_quick_way(value: dict) -> None:
     assert fill_quickly(PostModelOutputsRequest(), value)
+
+
+PLAIN_DATA = {"text": st.fixed_dictionaries({}, optional={"raw": TEXT, "url": TEXT}), "string_value": TEXT}
+PLAIN_PART = st.fixed_dictionaries(
+    {}, optional={"id": TEXT, "data": st.fixed_dictionaries({}, optional={**PLAIN_DATA, "bool_value": st.booleans()})}
+)
+PLAIN_INPUT = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": TEXT,
+        "data": st.fixed_dictionaries({}, optional={**PLAIN_DATA, "parts": st.lists(PLAIN_PART, max_size=2)}),
+    },
+)
+PLAIN = st.fixed_dictionaries(
+    {"inputs": st.lists(PLAIN_INPUT, max_size=3)},
+    optional={
+        "user_app_id": st.fixed_dictionaries({}, optional={"user_id": TEXT, "app_id": TEXT}),
+        "model_id": TEXT,
+        "version_id": TEXT,
+    },
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(PLAIN, st.booleans(), st.sampled_from([None, 2]))
+def test_texts_go_the_usual_way_and_agree_with_protobuf(value: dict, is_ascii: bool, indent: int | None) -> None:
+    body = json.dumps(value, ensure_ascii=is_ascii, indent=indent).encode()
+    assert read_usual(body) == json_format.ParseDict(value, PostModelOutputsRequest())
+
+
+@settings(max_examples=150, deadline=None)
+@given(REQUEST)
+def test_what_goes_the_usual_way_is_what_protobuf_makes_of_it(value: dict) -> None:
+    message = read_usual(json.dumps(value).encode())
+    expected = json_format.ParseDict(value, PostModelOutputsRequest(), ignore_unknown_fields=True)
+    assert message is None or message == expected
+
+
+ONE_TEXT = b'{"inputs": [{"data": {"text": {%s}}}]}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ONE_TEXT % b'"raw": "a", "raw": "b"',
+        ONE_TEXT % b'"raw" : "a", "raw": "b"',
+        ONE_TEXT % rb'"r\u0061w": "a", "raw": "b"',
+        ONE_TEXT % rb'"raw": "\u0022", "raw": "b"',
+        ONE_TEXT % rb'"raw": "\u0022\u0022", "raw": "b"',
+        ONE_TEXT % b'"raw": null',
+        ONE_TEXT % b'"raw": 1',
+        ONE_TEXT % b'"raw": "a", "more": [NaN]',
+        ONE_TEXT % rb'"raw": "\ud800"',
+        ONE_TEXT % b'"raw": "\xff"',
+        ONE_TEXT % b'"raw": "a\nb"',
+        ONE_TEXT % b'"raw": "a"' + b"}",
+        b"\xef\xbb\xbf" + ONE_TEXT % b'"raw": "a"',
+        b'{"modelId": "m", "inputs": []}',
+        b"[]",
+        b"",
+        ONE_TEXT % b'"raw": "%b"' % (b"a" * MAX_BYTES),
+    ],
+)
+def test_what_is_not_usual_is_left_to_the_strict_way(body: bytes) -> None:
+    assert read_usual(body) is None
 
 
 @pytest.mark.parametrize(

@@ -57,13 +57,13 @@ class DeltaPaths:
                 await visit.refuse(404, f"there is nothing at {visit.scope['path'][:200]}")
 
     async def _tell_about(self, visit: Visit) -> None:
-        if visit.verb != "GET":
+        if visit.head.verb != "GET":
             await visit.refuse(405, "only GET and HEAD are allowed here", [(b"allow", b"GET, HEAD")])
         else:
             await self._reply(visit, {"protocol": "modelyard", "version": 1, **write_features(Features())})
 
     async def _enter(self, visit: Visit, verb: str, user_id: str, app_id: str) -> Call | None:
-        if visit.verb != verb:
+        if visit.head.verb != verb:
             await visit.refuse(405, f"only {verb} is allowed here", [(b"allow", verb.encode())])
             return None
         visit.name = f"Delta.{verb}"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import TypeAlias
 
 from modelyard.errors import Cancelled, InternalError, ModelyardError
 from modelyard.server.api.doorway.inflow import Inflow
 from modelyard.server.api.doorway.lifeline import Lifeline, Lookout
+from modelyard.server.api.doorway.shortcuts import recall
 from modelyard.server.api.doorway.types import Receive, Scope, Send
 from modelyard.server.api.rest import requests
 from modelyard.server.api.rest.delta import DeltaPaths, is_below
+from modelyard.server.api.rest.head import recall_head
 from modelyard.server.api.rest.metrics import METRICS, MetricsPage
 from modelyard.server.api.rest.plain import PlainPages, is_plain
 from modelyard.server.api.rest.routes import Match, Routes, split_path
@@ -22,7 +26,10 @@ from modelyard.wire.messages import PostModelOutputsRequest
 from modelyard.wire.methods import Method, load_methods
 
 log = logging.getLogger(__name__)
+ANSWER = "answer"
+"""What the memo of a head has under it what answers its requests."""
 TOLD_PATH_CHARS = 200
+Answer: TypeAlias = Callable[[Visit], Awaitable[None]]
 
 
 class RestDoor:
@@ -48,7 +55,7 @@ class RestDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         visit = Visit(scope, receive, send)
         try:
-            await self._answer(visit)
+            await recall(scope, ANSWER, self._choose)(visit)
         except (Cancelled, OSError):
             log.debug("request.cancelled method=%s request_id=%s", visit.name, visit.request_id)
         except ModelyardError as error:
@@ -58,23 +65,23 @@ class RestDoor:
             hint = f"its log has it under request id {visit.request_id}"
             await visit.fail(InternalError("a fault of the server", hint=hint))
 
-    async def _answer(self, visit: Visit) -> None:
-        if is_plain(visit.scope["path"]):
-            await self._pages.answer(visit)
-            return
-        if self._metrics is not None and visit.scope["path"] == METRICS:
-            await self._metrics.answer(visit)
-            return
-        if self._delta is not None and is_below(visit.scope["path"]):
-            await self._delta.answer(visit)
-            return
-        match = self._routes.find(visit.verb, visit.scope)
-        if match is None:
-            await self._turn_away(visit, split_path(visit.scope))
-            return
+    def _choose(self, scope: Scope) -> Answer:
+        """What answers requests with this head. Raises `InvalidRequest` where the path is no text."""
+        path = scope["path"]
+        if is_plain(path):
+            return self._pages.answer
+        if self._metrics is not None and path == METRICS:
+            return self._metrics.answer
+        if self._delta is not None and is_below(path):
+            return self._delta.answer
+        match = self._routes.find(recall_head(scope).verb, scope)
+        return self._turn_away if match is None else partial(self._call, match)
+
+    async def _call(self, match: Match, visit: Visit) -> None:
+        """Call a V2 method."""
         visit.name = match.route.method.name
         self._v2.find(visit.name)
-        if visit.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        if visit.head.is_compressed:
             await visit.refuse(415, "a compressed request body is not supported")
             return
         envelope = visit.make_envelope()
@@ -84,14 +91,14 @@ class RestDoor:
             else:
                 await self._take_one(visit, match, envelope, lifeline)
 
-    async def _turn_away(self, visit: Visit, segments: list[str]) -> None:
-        verbs = self._routes.verbs(segments)
+    async def _turn_away(self, visit: Visit) -> None:
+        verbs = self._routes.verbs(split_path(visit.scope))
         path = visit.scope["path"][:TOLD_PATH_CHARS]
         if not verbs:
             await visit.refuse(404, f"there is nothing at {path}")
             return
         allow = ", ".join([*verbs, "HEAD"] if "GET" in verbs else verbs)
-        text = f"{visit.verb} is not allowed at {path}; allowed: {allow}"
+        text = f"{visit.head.verb} is not allowed at {path}; allowed: {allow}"
         await visit.refuse(405, text, [(b"allow", allow.encode("ascii"))])
 
     async def _take_one(self, visit: Visit, match: Match, envelope: Envelope, lifeline: Lifeline) -> None:

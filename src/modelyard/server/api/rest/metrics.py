@@ -37,10 +37,10 @@ class MetricsPage:
 
     async def answer(self, visit: Visit) -> None:
         """Answer it. Raises Unauthenticated or Forbidden."""
-        if visit.verb != "GET":
+        if visit.head.verb != "GET":
             await visit.refuse(405, "only GET and HEAD are allowed here", [(b"allow", b"GET, HEAD")])
             return
-        if self._needs_token or visit.headers.get(b"authorization") or not is_direct(visit):
+        if self._needs_token or visit.head.authorization or not is_direct(visit):
             await self._check(visit)
         await visit.page(200, await self._write(), CONTENT_TYPE)
 

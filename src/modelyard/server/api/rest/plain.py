@@ -31,7 +31,7 @@ class PlainPages:
 
     async def answer(self, visit: Visit) -> None:
         """Answer it."""
-        if visit.verb != "GET":
+        if visit.head.verb != "GET":
             await visit.refuse(405, "only GET and HEAD are allowed here", [(b"allow", b"GET, HEAD")])
             return
         path = visit.scope["path"]
@@ -42,7 +42,7 @@ class PlainPages:
             content = {"is_ready": found.is_ready, "models": found.models, "models_ready": found.models_ready}
             await visit.page(200 if found.is_ready else 503, json.dumps(content).encode())
         elif path.startswith(MODEL_READINESS):
-            is_ready = await self._health.check_model(path.removeprefix(MODEL_READINESS), visit.authorization)
+            is_ready = await self._health.check_model(path.removeprefix(MODEL_READINESS), visit.head.authorization)
             await visit.page(200 if is_ready else 503, json.dumps({"is_ready": is_ready}).encode())
         else:
             await visit.page(200, render(BaseResponse(status=success(request_id=visit.request_id))))

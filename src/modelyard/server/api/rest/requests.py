@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from functools import lru_cache
 
-from modelyard.errors import Cancelled, InvalidRequest, TooLarge
+from modelyard.errors import Cancelled, TooLarge
 from modelyard.server.api.doorway.inflow import Inflow
-from modelyard.server.api.doorway.types import Event, Headers, Receive
+from modelyard.server.api.doorway.types import Event, Receive
 from modelyard.server.api.rest.fill import fill
 from modelyard.server.api.rest.json_text import read_object
 from modelyard.server.api.rest.query import fill_from_query, set_field
 from modelyard.server.api.rest.routes import REMEMBERED, Match
+from modelyard.server.api.rest.usual import read_usual
 from modelyard.server.api.v2.call import Incoming
-from modelyard.wire.messages import Message
+from modelyard.wire.messages import Message, PostModelOutputsRequest
+from modelyard.wire.methods import Method
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_PREDICT_BODY_BYTES = 192 * 1024 * 1024
 """Base64 of 128 MiB, and room; also the longest line of a stream."""
-TIMEOUT_HEADER = b"request-timeout"
-"""Seconds that the caller waits, such as `2.5`: what `grpc-timeout` is to gRPC."""
-MAX_TIMEOUT_S = 1e8
 WHOLE = "*"
-
-
-def read_deadline(value: bytes | None) -> float | None:
-    """A `time.monotonic()` value of a `request-timeout` header; raises `InvalidRequest`."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= MAX_TIMEOUT_S:
-        raise InvalidRequest(f"request-timeout {value.decode('latin-1')!r} is not a number of seconds")
-    return time.monotonic() + seconds
 
 
 async def read_body(first: Event, receive: Receive, max_bytes: int) -> bytes:
@@ -58,14 +43,25 @@ async def read_body(first: Event, receive: Receive, max_bytes: int) -> bytes:
 
 def make_message(match: Match, query: bytes, body: bytes) -> Message:
     """The request message. What the path says wins over the body and the query."""
-    message = match.route.method.request_type()
     where = match.route.binding.body
-    if where and body:
-        value = read_object(body)
-        fill(message if where == WHOLE else getattr(message, where), value)
+    if where == WHOLE and body:
+        message = read_message(match.route.method, body)
+    else:
+        message = match.route.method.request_type()
+        if where and body:
+            fill(getattr(message, where), read_object(body))
     if query and where != WHOLE:
         fill_from_query(message, query)
     fill_from_path(message, match)
+    return message
+
+
+def read_message(method: Method, body: bytes, *, what: str = "the request body") -> Message:
+    """The request message that is the JSON object in `body`; raises `InvalidRequest`."""
+    message: Message | None = read_usual(body) if method.request_type is PostModelOutputsRequest else None
+    if message is None:
+        message = method.request_type()
+        fill(message, read_object(body, what=what))
     return message
 
 
@@ -90,8 +86,7 @@ async def read_lines(match: Match, inflow: Inflow) -> AsyncIterator[Incoming]:
         if not line.strip():
             continue
         number += 1
-        message = match.route.method.request_type()
-        fill(message, read_object(line, what=f"message {number} of the stream"))
+        message = read_message(match.route.method, line, what=f"message {number} of the stream")
         fill_from_path(message, match)
         yield Incoming(message)
 
@@ -110,12 +105,3 @@ async def _split_lines(inflow: Inflow) -> AsyncIterator[bytes]:
             raise TooLarge(f"a line of the stream is longer than {MAX_PREDICT_BODY_BYTES} bytes")
     if pieces:
         yield b"".join(pieces)
-
-
-def find_header(headers: Headers, name: bytes) -> bytes | None:
-    """The value of a header; the last one where it is repeated."""
-    found = None
-    for key, value in headers:
-        if key == name:
-            found = value
-    return found

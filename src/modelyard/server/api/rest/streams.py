@@ -9,23 +9,29 @@ from modelyard.errors import ModelyardError
 from modelyard.server.api.doorway.request_ids import ANSWER_HEADER
 from modelyard.server.api.doorway.types import Headers, Send
 from modelyard.server.api.rest.answers import retry_headers
+from modelyard.server.api.rest.head import EVENT_STREAM
 from modelyard.server.api.rest.render import parse_reply, render
 from modelyard.server.api.v2.call import Reply
 from modelyard.wire.messages import BaseResponse
 from modelyard.wire.methods import Method
 from modelyard.wire.status import http_status_of, status_of
 
-EVENT_STREAM = b"text/event-stream"
 LINES = b"application/x-ndjson"
 
 
 class StreamAnswer:
-    """Sends each message as it comes. The HTTP status is the first message's."""
+    """Sends each message as it comes. The HTTP status is the first message's.
 
-    def __init__(self, send: Send, request_id: str, accept: bytes | None) -> None:
+    Args:
+        send: ASGI's send.
+        request_id: For the headers.
+        is_events: As server-sent events.
+    """
+
+    def __init__(self, send: Send, request_id: str, *, is_events: bool) -> None:
         self._send = send
         self._request_id = request_id
-        self._is_events = EVENT_STREAM in (accept or b"").lower()
+        self._is_events = is_events
         self.has_started = False
 
     async def send_all(self, method: Method, replies: AsyncGenerator[Reply, None]) -> None:

@@ -7,21 +7,17 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 from modelyard.errors import ModelyardError
-from modelyard.server.api.doorway.request_ids import PREFIX_HEADER, make_request_id
+from modelyard.server.api.doorway.request_ids import make_request_id
 from modelyard.server.api.doorway.types import Event, Headers, Receive, Scope, Send
 from modelyard.server.api.rest.answers import JSON_TYPE, retry_headers, send_body, send_error, send_failure
+from modelyard.server.api.rest.head import make_envelope, recall_head
 from modelyard.server.api.rest.render import parse_reply, render
-from modelyard.server.api.rest.requests import TIMEOUT_HEADER, read_deadline
 from modelyard.server.api.rest.streams import StreamAnswer
-from modelyard.server.api.v2.call import HUB_TOKEN_HEADER, VERSION_HEADER, Envelope, Reply
+from modelyard.server.api.v2.call import Envelope, Reply
 from modelyard.server.api.v2.dispatch import log_failure
 from modelyard.server.carriers.base import SHORTCUTS, Shortcuts
 from modelyard.wire.methods import Method
 from modelyard.wire.status import http_status_of
-
-WANTED = frozenset(
-    {b"authorization", b"accept", b"content-encoding", TIMEOUT_HEADER, PREFIX_HEADER, HUB_TOKEN_HEADER, VERSION_HEADER}
-)
 
 DRAINED_BYTES = 80 * 1024 * 1024
 """More than a piece of our client's uploads."""
@@ -38,13 +34,11 @@ class Visit:
         self._has_body = True
         self.is_conversation = False
         """May the caller wait for answers before the body ends? Then what is left of it is not waited for."""
-        self.headers = {name: value for name, value in scope["headers"] if name in WANTED}
-        self.request_id = make_request_id(self.headers.get(PREFIX_HEADER))
-        self.is_head = scope["method"] == "HEAD"
-        self.verb = "GET" if self.is_head else str(scope["method"])
+        self.head = recall_head(scope)
+        self.request_id = make_request_id(self.head.prefix)
         self.name = "-"
         self._send = send
-        self._stream = StreamAnswer(send, self.request_id, self.headers.get(b"accept"))
+        self._stream: StreamAnswer | None = None
 
     async def receive(self) -> Event:
         """ASGI's receive."""
@@ -63,22 +57,9 @@ class Visit:
                 async with asyncio.timeout(DRAIN_IDLE_S):
                     drained += len((await self.receive()).get("body", b""))
 
-    @property
-    def authorization(self) -> str | None:
-        """The header as it came."""
-        authorization = self.headers.get(b"authorization")
-        return None if authorization is None else authorization.decode("latin-1")
-
     def make_envelope(self) -> Envelope:
         """What dispatch needs; raises `InvalidRequest` for a wrong timeout."""
-        return Envelope(
-            authorization=self.authorization,
-            request_id=self.request_id,
-            deadline=read_deadline(self.headers.get(TIMEOUT_HEADER)),
-            hub_token=self.headers.get(HUB_TOKEN_HEADER, b"").decode("latin-1"),
-            version=self.headers.get(VERSION_HEADER, b"").decode("latin-1"),
-            headers=self.scope["headers"],
-        )
+        return make_envelope(self.head, self.scope["headers"], self.request_id)
 
     async def reply(self, method: Method, reply: Reply) -> None:
         """Send a response message under the HTTP status that its V2 status stands for."""
@@ -91,28 +72,31 @@ class Visit:
             render(message),
             self.request_id,
             headers=headers,
-            is_head=self.is_head,
+            is_head=self.head.is_head,
             shortcuts=self.shortcuts,
         )
 
     async def stream(self, method: Method, replies: AsyncGenerator[Reply, None]) -> None:
         """Send response messages as they come."""
+        self._stream = StreamAnswer(self._send, self.request_id, is_events=self.head.accepts_events)
         await self._stream.send_all(method, replies)
 
     async def fail(self, error: ModelyardError) -> None:
         """Answer an error; inside a stream, as its last message."""
         log_failure(self.name, self.request_id, None, error)
-        if self._stream.has_started:
+        if self._stream is not None and self._stream.has_started:
             await self._stream.end_with(error)
         else:
             await self.drain()
-            await send_failure(self._send, error, self.request_id, is_head=self.is_head)
+            await send_failure(self._send, error, self.request_id, is_head=self.head.is_head)
 
     async def refuse(self, status: int, text: str, headers: Headers | None = None) -> None:
         """Answer an error of HTTP itself."""
         await self.drain()
-        await send_error(self._send, status, text, request_id=self.request_id, headers=headers, is_head=self.is_head)
+        await send_error(
+            self._send, status, text, request_id=self.request_id, headers=headers, is_head=self.head.is_head
+        )
 
     async def page(self, status: int, body: bytes, content_type: bytes = JSON_TYPE) -> None:
         """Answer with a page that is no V2 message."""
-        await send_body(self._send, status, body, self.request_id, content_type=content_type, is_head=self.is_head)
+        await send_body(self._send, status, body, self.request_id, content_type=content_type, is_head=self.head.is_head)

@@ -1,0 +1,79 @@
+"""The JSON that most predictions are: texts. It is read, checked and made a message without a step of Python for each
+of its objects. Any other shape, and whatever is wrong, is left to `json_text` and `fill`, which agree on these."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from modelyard.wire.messages import PostModelOutputsRequest
+
+MAX_BYTES: Final = 16 * 1024
+"""Of larger bodies most is in few values, which cost more than their objects."""
+_ESCAPED_QUOTE: Final = b"\\u0022"
+
+
+class _Known(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """An object that has these keys and no others: no null, no second spelling."""
+
+
+class _Text(_Known):
+    raw: str | UnsetType = UNSET
+    url: str | UnsetType = UNSET
+
+
+class _PartData(_Known):
+    text: _Text | UnsetType = UNSET
+    string_value: str | UnsetType = UNSET
+    bool_value: bool | UnsetType = UNSET
+
+
+class _Part(_Known):
+    id: str | UnsetType = UNSET
+    data: _PartData | UnsetType = UNSET
+
+
+class _Data(_PartData):
+    parts: list[_Part] | UnsetType = UNSET
+
+
+class _Input(_Known):
+    id: str | UnsetType = UNSET
+    data: _Data | UnsetType = UNSET
+
+
+class _UserApp(_Known):
+    user_id: str | UnsetType = UNSET
+    app_id: str | UnsetType = UNSET
+
+
+class _Request(_Known):
+    inputs: list[_Input]
+    user_app_id: _UserApp | UnsetType = UNSET
+    model_id: str | UnsetType = UNSET
+    version_id: str | UnsetType = UNSET
+
+
+_read = msgspec.json.Decoder(_Request).decode
+_write = msgspec.json.Encoder().encode
+
+
+def read_usual(body: bytes) -> PostModelOutputsRequest | None:
+    """The request in `body`; None where it has another shape, or is none."""
+    if len(body) > MAX_BYTES:
+        return None
+    try:
+        request = _read(body)
+        if not _has_all_keys(body, request):
+            return None
+        return PostModelOutputsRequest(**msgspec.to_builtins(request))
+    except (msgspec.MsgspecError, ValueError, TypeError):
+        return None
+
+
+def _has_all_keys(body: bytes, request: _Request) -> bool:
+    """Is each key there once? Of two the reader would take the last. What it has read is written again, which takes
+    quotes for every key and text: a key that is lost is two quotes less."""
+    return body.count(b'"') == _write(request).count(b'"') and _ESCAPED_QUOTE not in body
