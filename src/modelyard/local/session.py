@@ -181,8 +181,8 @@ def _find_python(
         return Path(sys.executable), version, False, find_unmet(text, checked.config.python_version)
     environments = Environments(options.cache / "environments")
     lock = environments.lock(text, checked.config.python_version, tell, stop=stop)
-    is_new = environments.get(lock.digest) is None
-    return environments.install(lock, tell, stop=stop).python, lock.python_version, is_new, ()
+    environment = environments.install(lock, tell, stop=stop)
+    return environment.python, lock.python_version, environment.is_new, ()
 
 
 def _complete_concepts(folder: Path, config: FolderConfig) -> FolderConfig:

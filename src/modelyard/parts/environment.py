@@ -19,16 +19,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from modelyard.errors import BuildFailed, Cancelled, InvalidFolder
 from modelyard.parts.blame import explain_failure
 from modelyard.parts.builder import Builder, BuilderSettings, Finished, Log
 from modelyard.parts.files import is_digest
-from modelyard.parts.lock import Lock, LockRecords, list_install_options, resolve
+from modelyard.parts.guess import Guess
+from modelyard.parts.lock import GUESSING, Lock, LockRecords, list_install_options, resolve
 from modelyard.parts.pythons import Python, choose_python, list_pythons
-from modelyard.parts.requirements import parse_requirements
+from modelyard.parts.requirements import Requirements, parse_requirements
 
 __all__ = ["BuilderSettings", "Environment", "Environments", "Lock"]
 
@@ -45,6 +47,8 @@ class Environment:
     digest: str
     python: Path
     """Its interpreter."""
+    is_new: bool = field(default=False, compare=False)
+    """Was it installed for the one who asked?"""
 
 
 class Environments:
@@ -85,9 +89,17 @@ class Environments:
             log(f"requirements.txt is unchanged: its {python.version} environment {known.digest[:12]} is used")
             return known
         log(f"Resolving {len(requirements.lines)} requirements for Python {python.version}")
-        with self._scratch() as scratch:
-            lock = resolve(self._builder, requirements, python, scratch=scratch, log=log, stop=stop)
+        guess = Guess(partial(self._try_early, requirements, python))
+        try:
+            with self._scratch() as scratch:
+                lock = resolve(self._builder, requirements, python, scratch=scratch, log=log, stop=stop)
+        except BaseException:
+            guess.drop()
+            raise
         self._records.keep(lock)
+        if guess.digest == lock.digest:
+            return replace(lock, guess=guess)
+        guess.drop()
         return lock
 
     def install(self, lock: Lock, log: Log, *, stop: threading.Event | None = None) -> Environment:
@@ -97,21 +109,18 @@ class Environments:
             BuildFailed: A package could not be downloaded or built; the message names the line where it can.
             Cancelled: `stop` was set.
         """
-        if environment := self.get(lock.digest):
-            log(f"Environment {lock.digest[:12]} is installed already")
-            return environment
-        with self._guard(lock.digest, stop):
-            if environment := self.get(lock.digest):
-                return environment
-            folder = self._root / lock.digest
-            shutil.rmtree(folder, ignore_errors=True)
-            try:
-                self._fill(folder, lock, log, stop)
-            except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise
-        log(f"Environment {lock.digest[:12]} is installed")
-        return Environment(digest=lock.digest, python=_python_of(folder))
+        guess = lock.guess
+        if guess is not None:
+            guess.finish(stop)
+        environment = self.get(lock.digest)
+        if environment is None:
+            environment = self._install(lock, log, stop)
+        elif guess is not None and guess.has_installed:
+            environment = replace(environment, is_new=True)
+            for line in guess.lines:
+                log(line)
+        log(f"Environment {lock.digest[:12]} is installed{'' if environment.is_new else ' already'}")
+        return environment
 
     def get(self, digest: str) -> Environment | None:
         """The environment, where it is installed completely and its interpreter still exists. It counts as used now."""
@@ -128,6 +137,30 @@ class Environments:
             return None
         return Environment(digest=digest, python=_python_of(folder))
 
+    def _try_early(self, requirements: Requirements, python: Python, guess: Guess) -> None:
+        """Install what the cache has for these requirements, while the indexes are asked whether that is right."""
+        with self._scratch() as scratch:
+            lock = resolve(
+                self._builder, requirements, python, scratch=scratch, log=_forget, stop=guess.stop, is_guess=True
+            )
+        guess.digest = lock.digest
+        if self.get(lock.digest) is None:
+            guess.has_installed = self._install(lock, guess.lines.append, guess.stop, is_guess=True).is_new
+
+    def _install(self, lock: Lock, log: Log, stop: threading.Event | None, *, is_guess: bool = False) -> Environment:
+        """The environment; new, where nobody else has installed it by now."""
+        with self._guard(lock.digest, stop):
+            if environment := self.get(lock.digest):
+                return environment
+            folder = self._root / lock.digest
+            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                self._fill(folder, lock, log, stop, is_guess=is_guess)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+        return Environment(digest=lock.digest, python=_python_of(folder), is_new=True)
+
     def _choose_python(self, wanted: str) -> Python:
         """By the interpreters as they were last looked for, which takes longer than all else that an edit of the code
         needs; looked for again where none fits, or one has gone."""
@@ -138,7 +171,7 @@ class Environments:
         self._pythons = list_pythons(self._builder)
         return choose_python(wanted, self._pythons)
 
-    def _fill(self, folder: Path, lock: Lock, log: Log, stop: threading.Event | None) -> None:
+    def _fill(self, folder: Path, lock: Lock, log: Log, stop: threading.Event | None, *, is_guess: bool) -> None:
         python = self._choose_python(lock.python_version)
         with self._scratch() as scratch:
             (scratch / "lock.txt").write_text(lock.text, encoding="utf-8")
@@ -147,20 +180,24 @@ class Environments:
             )
             if made.exit_code != 0:
                 raise BuildFailed("the virtual environment could not be made", details="\n".join(made.tail))
-            done = self._sync(folder, lock, scratch, log, stop)
+            done = self._sync(folder, lock, scratch, log, stop, is_guess=is_guess)
         if done.exit_code != 0:
-            self._records.forget(lock)
+            if not is_guess:
+                self._records.forget(lock)
             raise explain_failure("could not be installed", lock.requirements, done.tail)
         _seal(folder)
         _write_marker(folder, lock)
 
-    def _sync(self, folder: Path, lock: Lock, scratch: Path, log: Log, stop: threading.Event | None) -> Finished:
+    def _sync(
+        self, folder: Path, lock: Lock, scratch: Path, log: Log, stop: threading.Event | None, *, is_guess: bool
+    ) -> Finished:
         options = lock.requirements.options
         return self._builder.run(
             [
                 *("pip", "sync", "lock.txt", "--python", str(_python_of(folder)), "--strict"),
                 *(["--require-hashes"] if lock.is_hashed else []),
                 *list_install_options(options),
+                *(GUESSING if is_guess else ()),
             ],
             cwd=scratch,
             log=log,
@@ -192,6 +229,10 @@ class Environments:
         for path in (self._root / ".work").iterdir():
             if time.time() - path.stat().st_mtime > LEFTOVER_AGE_S:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _forget(_line: str) -> None:
+    """The log of what nobody is told."""
 
 
 def _python_of(folder: Path) -> Path:

@@ -9,18 +9,21 @@ import re
 import sysconfig
 import tempfile
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from modelyard.parts.blame import explain_failure
 from modelyard.parts.builder import Builder, Log
 from modelyard.parts.files import write_canonical
+from modelyard.parts.guess import Guess
 from modelyard.parts.pythons import Python
 from modelyard.parts.requirement_options import Option, list_uv_arguments
 from modelyard.parts.requirements import Requirements
 
 WORKER_NEEDS = ("clarifai-grpc", "PyYAML")
 """What the worker's code imports; without versions, so that the author's always win."""
+GUESSING = ("--offline", "--no-build")
+"""What is asked of uv for a guess."""
 FORMAT = "1"
 """Counts up when the same lock would be installed in another way."""
 
@@ -35,6 +38,8 @@ class Lock:
     """In full, `3.11.7`."""
     requirements: Requirements
     """What the author asked for."""
+    guess: Guess | None = field(default=None, compare=False, repr=False)
+    """What is installing its environment already."""
 
     @property
     def digest(self) -> str:
@@ -91,8 +96,9 @@ def resolve(
     scratch: Path,
     log: Log,
     stop: threading.Event | None,
+    is_guess: bool = False,
 ) -> Lock:
-    """Let uv choose a version of every package.
+    """Let uv choose a version of every package; for a guess, of those that are in its cache, and without building any.
 
     Raises:
         BuildFailed: There is no choice that fits; the message names the author's line.
@@ -106,6 +112,7 @@ def resolve(
             *("pip", "compile", "requirements.txt", "worker.txt", "--output-file", "lock.txt", "--generate-hashes"),
             *("--no-header", "--no-annotate", "--python", str(python.path)),
             *list_uv_arguments(requirements.options),
+            *(GUESSING if is_guess else ()),
         ],
         cwd=scratch,
         log=log,

@@ -7,13 +7,16 @@ import shutil
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from modelyard.errors import BuildFailed, Cancelled
+from modelyard.parts import environment
 from modelyard.parts.builder import Builder, BuilderSettings
 from modelyard.parts.environment import Environment, Environments
+from modelyard.parts.guess import Guess
 from modelyard.parts.lock import Lock
 from modelyard.parts.pythons import Python, choose_python, list_pythons
 from modelyard.parts.requirements import parse_requirements
@@ -27,8 +30,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environments(root: Path) -> Environments:
-    return Environments(root)
+def cache(root: Path) -> Path:
+    """uv's."""
+    return root / "uv"
+
+
+@pytest.fixture(scope="module")
+def environments(root: Path, cache: Path) -> Environments:
+    return Environments(root, settings=BuilderSettings(environ={**os.environ, "UV_CACHE_DIR": str(cache)}))
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +96,91 @@ def test_two_at_once_install_once(environments: Environments, installed: Environ
         tasks = [pool.submit(environments.install, lock, lines.append) for _ in range(2)]
         assert {task.result() for task in tasks} == {installed}
     assert len([line for line in lines if line.startswith(" + six")]) == 1
+
+
+class Guessed:
+    """An environment of what the cache of others holds, resolved while a guess runs."""
+
+    def __init__(self, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, text: str | None = None) -> None:
+        real, install = environment.resolve, Environments._install
+        has_guessed = threading.Event()
+        settings = BuilderSettings(environ={**os.environ, "UV_CACHE_DIR": str(cache)})
+        self.environments = Environments(root, settings=settings)
+        self.lines: list[str] = []
+
+        def resolve(*told, is_guess: bool = False, **more) -> Lock:
+            found = real(*told, is_guess=is_guess, **more)
+            assert is_guess or has_guessed.wait(60)
+            return replace(found, text=text.format(found.text)) if is_guess and text else found
+
+        def note(*told, is_guess: bool = False) -> Environment:
+            if is_guess:
+                has_guessed.set()
+            return install(*told, is_guess=is_guess)
+
+        monkeypatch.setattr(environment, "resolve", resolve)
+        monkeypatch.setattr(Environments, "_install", note)
+        self.lock = self.environments.lock(SIX, "", self.lines.append)
+
+
+def test_what_the_cache_holds_is_installed_while_the_index_is_asked(
+    tmp_path: Path, cache: Path, installed: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guessed = Guessed(tmp_path, cache, monkeypatch)
+    assert guessed.lock.digest == installed.digest
+    assert guessed.lock.guess is not None
+    guessed.lock.guess.finish(None)
+    assert guessed.environments.get(installed.digest) is not None
+    made = guessed.environments.install(guessed.lock, guessed.lines.append)
+    assert made.is_new
+    assert len([line for line in guessed.lines if line.startswith(" + six")]) == 1
+    assert "is installed already" not in guessed.lines[-1]
+    assert not guessed.environments.install(guessed.environments.lock(SIX, "", lambda _: None), lambda _: None).is_new
+
+
+@pytest.mark.usefixtures("installed")
+def test_guess_that_was_wrong_changes_nothing(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guessed = Guessed(tmp_path, cache, monkeypatch, "{}# older\n")
+    assert guessed.lock.guess is None
+    made = guessed.environments.install(guessed.lock, guessed.lines.append)
+    assert made.is_new
+    assert len([line for line in guessed.lines if line.startswith(" + six")]) == 1
+
+
+@pytest.mark.usefixtures("installed")
+def test_guess_that_cannot_be_installed_is_made_up_for(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Environments._fill
+
+    def fill(self, *told, is_guess: bool) -> None:
+        if is_guess:
+            raise BuildFailed("the disk is full")
+        real(self, *told, is_guess=is_guess)
+
+    monkeypatch.setattr(Environments, "_fill", fill)
+    guessed = Guessed(tmp_path, cache, monkeypatch)
+    assert guessed.environments.install(guessed.lock, guessed.lines.append).is_new
+    assert "is installed already" not in guessed.lines[-1]
+    assert guessed.environments.lock(SIX, "", guessed.lines.append).digest == guessed.lock.digest
+    assert "unchanged" in guessed.lines[-1]
+
+
+def test_stop_ends_a_guess() -> None:
+    stop = threading.Event()
+    began = threading.Event()
+
+    def work(guess: Guess) -> None:
+        began.set()
+        assert guess.stop.wait(30)
+        raise Cancelled("the build was stopped")
+
+    guess = Guess(work)
+    assert began.wait(30)
+    stop.set()
+    with pytest.raises(Cancelled):
+        guess.finish(stop)
+    assert not guess.has_installed
 
 
 def test_package_that_does_not_exist_is_blamed_on_its_line(environments: Environments) -> None:
