@@ -54,6 +54,7 @@ code are layers of their own, the code last; the container runs the class behind
 
 | what | modelyard | docker | of it build | of it run, until it answers | modelyard / docker |
 |---|---:|---:|---:|---:|---:|"""
+REQUIREMENTS = (("numpy",), ("numpy", "pillow", "scikit-learn"))
 SMALL_FILES = 5000
 STAMP = re.compile(r"^(\S+ \S+?),(\d{3}) ")
 
@@ -105,6 +106,14 @@ class Server:
 
     def upload_archive(self) -> tuple[float, dict[str, float]]:
         return self.run([sys.executable, HERE / "redeploy_archive.py", self.folder])
+
+    def forget_environments(self) -> None:
+        """All but that of the first upload, and what was resolved since then."""
+        environments = self.place / "data" / "environments"
+        installed = [marker.parent for marker in environments.glob("*/.complete")]
+        for found in (installed, environments.glob(".locks/*")):
+            for one in sorted(found, key=lambda path: path.stat().st_ctime)[1:]:
+                shutil.rmtree(one) if one.is_dir() else one.unlink()
 
     def by_hand(self) -> float:
         """The same Python, the same class, no server."""
@@ -201,8 +210,7 @@ def measure_changes(server: Server, options: argparse.Namespace) -> list[Row]:
     rows = []
     with docker_yard(server, options) as docker:
         rows += alternate(server, "an edited line", options.rounds, docker=docker)
-        (server.folder / "requirements.txt").write_text("numpy\n")
-        rows.append(once("new requirements (numpy)", server.upload, docker))
+        rows += [ask_anew(server, packages, options.rounds, docker) for packages in REQUIREMENTS]
         rows.append(once("old requirements again", lambda: restore(server)))
         for gib in options.gib:
             is_small = gib <= options.archive_gib
@@ -218,8 +226,7 @@ def measure_docker(server: Server, options: argparse.Namespace) -> list[Row]:
     """The rows of the second table, without anything that takes minutes."""
     with docker_yard(server, options) as docker:
         rows = alternate(server, "an edited line", options.rounds, archive_rounds=0, docker=docker)
-        (server.folder / "requirements.txt").write_text("numpy\n")
-        rows.append(once("new requirements (numpy)", server.upload, docker))
+        rows += [ask_anew(server, packages, options.rounds, docker) for packages in REQUIREMENTS]
         restore(server)
         write_random(server.folder / "1" / "checkpoints" / "weights.bin", 1024)
         server.upload()
@@ -246,12 +253,29 @@ def docker_yard(server: Server, options: argparse.Namespace) -> Iterator[DockerY
         return
     (runtime,) = (server.place / "data" / "runtime").iterdir()
     place = server.place / "docker"
-    yard = DockerYard(place, server.folder, runtime, base=options.docker_base, packages=("numpy",))
+    yard = DockerYard(place, server.folder, runtime, base=options.docker_base, packages=REQUIREMENTS[-1])
     try:
         yard.redeploy()
         yield yard
     finally:
         yard.remove()
+
+
+def ask_anew(server: Server, packages: tuple[str, ...], rounds: int, docker: DockerYard | None) -> Row:
+    """Requirements that were never asked for, though their packages are in uv's cache: once to have them there, then in
+    turns with Docker. Each round is another text, and the server has forgotten what it installed for the last."""
+    row = Row(name=f"new requirements ({', '.join(packages)})")
+    for number in range(rounds + 1):
+        server.forget_environments()
+        text = "".join(f"{package}\n" for package in packages)
+        (server.folder / "requirements.txt").write_text(f"# {number}\n{text}")
+        total, split = server.upload()
+        step = docker.redeploy() if docker else None
+        if number:
+            row.totals.append(total)
+            row.splits.append(split)
+            row.docker += [step] if step else []
+    return row
 
 
 def once(name: str, upload: Callable[[], tuple[float, dict[str, float]]], docker: DockerYard | None = None) -> Row:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -116,6 +116,7 @@ def test_code_of_a_serialised_answer_is_read_without_parsing_it(code: int, descr
 
 
 @given(st.binary(max_size=60))
+@example(b"\n\x80\x80\x80\x80")
 def test_any_bytes_have_a_code(payload: bytes) -> None:
     assert peek_code(payload) >= 0
 

@@ -166,7 +166,7 @@ def peek_code(reply: bytes) -> int:
     if reply[2:5] == _FINE_FIELD and reply[1] < 0x80:
         return _FINE
     place = 1
-    while place < 6 and reply[place] & 0x80:
+    while place < min(6, len(reply)) and reply[place] & 0x80:
         place += 1
     place += 1
     if reply[place : place + 1] != b"\x08":
