@@ -92,6 +92,12 @@ def worker(tmp_path: Path) -> Iterator[Worker]:
     worker.process.wait()
 
 
+def test_a_worker_does_not_take_the_core_from_the_gateway(worker: Worker) -> None:
+    threads = [int(path.name) for path in Path(f"/proc/{worker.process.pid}/task").iterdir()]
+    assert len(threads) > 2
+    assert {os.sched_getscheduler(one) for one in threads} == {os.SCHED_BATCH}
+
+
 def test_ping_is_answered(worker: Worker) -> None:
     worker.send(Kind.PING, 9)
     assert worker.read() == Frame(Kind.PONG, 0, 9, b"")
