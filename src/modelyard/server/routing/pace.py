@@ -6,7 +6,7 @@ MEAN_SHARE, SPREAD_SHARE = 1 / 8, 1 / 4
 """How much each new measurement counts (RFC 6298, 2: the same estimator for round trips of TCP)."""
 EVIDENCE = 8
 """Measurements before anything is decided by what they say."""
-QUICK_S = 0.000_5
+QUICK_S = 0.001
 """Between the ends of two requests."""
 
 
@@ -35,7 +35,7 @@ class Pace:
 
     @property
     def is_quick(self) -> bool:
-        """Does a replica end thousands of requests in a second, as far as was measured?"""
+        """Does a replica end more than a thousand requests in a second, as far as was measured?"""
         return self.count >= EVIDENCE and self._each_s < QUICK_S
 
     def estimate_s(self, ahead: int, slots: int) -> float:
