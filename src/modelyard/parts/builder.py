@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import uv
 
@@ -82,8 +83,18 @@ class Builder:
         indexes: Indexes | None = None,
         path: str = SYSTEM_PATH,
         stop: threading.Event | None = None,
+        held: IO[str] | None = None,
     ) -> Finished:
         """Run `uv ARGUMENTS`; blocking. A failure of uv is in the exit code, not an error.
+
+        Args:
+            arguments: After `uv`.
+            cwd: Where; what it prints is kept there, too.
+            log: Takes each line that it reports.
+            indexes: Where packages come from, if not from where the operator has them.
+            path: What it finds other programs by.
+            stop: Set from another thread, it ends the run.
+            held: A locked file that stays locked as long as uv runs, also where this process is killed.
 
         Raises:
             Cancelled: `stop` was set; all of uv's processes are gone.
@@ -101,6 +112,7 @@ class Builder:
                 cwd=cwd,
                 env=self._make_environment(indexes or self.indexes, path),
                 start_new_session=True,
+                pass_fds=() if held is None else (held.fileno(),),
             ) as process,
         ):
             lines = _Lines(log)

@@ -22,10 +22,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from modelyard.errors import BuildFailed, Cancelled, InvalidFolder
 from modelyard.parts.blame import explain_failure
-from modelyard.parts.builder import Builder, BuilderSettings, Finished, Log
+from modelyard.parts.builder import Builder, BuilderSettings, Log
 from modelyard.parts.files import is_digest
 from modelyard.parts.guess import Guess
 from modelyard.parts.lock import GUESSING, Lock, LockRecords, list_install_options, resolve
@@ -149,13 +150,13 @@ class Environments:
 
     def _install(self, lock: Lock, log: Log, stop: threading.Event | None, *, is_guess: bool = False) -> Environment:
         """The environment; new, where nobody else has installed it by now."""
-        with self._guard(lock.digest, stop):
+        with self._guard(lock.digest, stop) as guard:
             if environment := self.get(lock.digest):
                 return environment
             folder = self._root / lock.digest
             shutil.rmtree(folder, ignore_errors=True)
             try:
-                self._fill(folder, lock, log, stop, is_guess=is_guess)
+                self._fill(folder, lock, log, stop, guard, is_guess=is_guess)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -171,16 +172,29 @@ class Environments:
         self._pythons = list_pythons(self._builder)
         return choose_python(wanted, self._pythons)
 
-    def _fill(self, folder: Path, lock: Lock, log: Log, stop: threading.Event | None, *, is_guess: bool) -> None:
+    def _fill(
+        self, folder: Path, lock: Lock, log: Log, stop: threading.Event | None, guard: IO[str], *, is_guess: bool
+    ) -> None:
         python = self._choose_python(lock.python_version)
         with self._scratch() as scratch:
             (scratch / "lock.txt").write_text(lock.text, encoding="utf-8")
             made = self._builder.run(
-                ["venv", str(folder), "--python", str(python.path), "--quiet"], cwd=scratch, log=log, stop=stop
+                ["venv", str(folder), "--python", str(python.path), "--quiet"],
+                cwd=scratch,
+                log=log,
+                stop=stop,
+                held=guard,
             )
             if made.exit_code != 0:
                 raise BuildFailed("the virtual environment could not be made", details="\n".join(made.tail))
-            done = self._sync(folder, lock, scratch, log, stop, is_guess=is_guess)
+            done = self._builder.run(
+                _list_sync_arguments(folder, lock, is_guess=is_guess),
+                cwd=scratch,
+                log=log,
+                indexes=self._builder.indexes.with_options(lock.requirements.options),
+                stop=stop,
+                held=guard,
+            )
         if done.exit_code != 0:
             if not is_guess:
                 self._records.forget(lock)
@@ -188,31 +202,15 @@ class Environments:
         _seal(folder)
         _write_marker(folder, lock)
 
-    def _sync(
-        self, folder: Path, lock: Lock, scratch: Path, log: Log, stop: threading.Event | None, *, is_guess: bool
-    ) -> Finished:
-        options = lock.requirements.options
-        return self._builder.run(
-            [
-                *("pip", "sync", "lock.txt", "--python", str(_python_of(folder)), "--strict"),
-                *(["--require-hashes"] if lock.is_hashed else []),
-                *list_install_options(options),
-                *(GUESSING if is_guess else ()),
-            ],
-            cwd=scratch,
-            log=log,
-            indexes=self._builder.indexes.with_options(options),
-            stop=stop,
-        )
-
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(dir=self._root / ".work", ignore_cleanup_errors=True) as name:
             yield Path(name)
 
     @contextmanager
-    def _guard(self, digest: str, stop: threading.Event | None) -> Iterator[None]:
-        """Hold the lock file of one environment; the system lets go of it when the process ends, however it ends."""
+    def _guard(self, digest: str, stop: threading.Event | None) -> Iterator[IO[str]]:
+        """Hold the lock file of one environment. The system lets go of it when this process and the uv that it started
+        have ended, however they end: an installation that was left alone is waited for, and then done again."""
         with (self._root / ".guards" / f"{digest}.lock").open("w") as file:
             while True:
                 try:
@@ -223,12 +221,21 @@ class Environments:
                         raise Cancelled("the build was stopped") from None
                     if stop is None:
                         time.sleep(GUARD_POLL_S)
-            yield
+            yield file
 
     def _clear_leftovers(self) -> None:
         for path in (self._root / ".work").iterdir():
             if time.time() - path.stat().st_mtime > LEFTOVER_AGE_S:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _list_sync_arguments(folder: Path, lock: Lock, *, is_guess: bool) -> list[str]:
+    return [
+        *("pip", "sync", "lock.txt", "--python", str(_python_of(folder)), "--strict"),
+        *(["--require-hashes"] if lock.is_hashed else []),
+        *list_install_options(lock.requirements.options),
+        *(GUESSING if is_guess else ()),
+    ]
 
 
 def _forget(_line: str) -> None:

@@ -48,7 +48,7 @@ class Guess:
     def _run(self) -> None:
         try:
             self._work(self)
-        except ModelyardError as error:
-            log.debug("guess.over reason=%r", error.message)
+        except (ModelyardError, OSError) as error:
+            log.debug("guess.over reason=%r", str(error))
         except Exception:
             log.exception("guess.crashed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 import time
@@ -80,6 +81,28 @@ def test_stop_ends_uv_and_everything_that_it_started(tmp_path: Path) -> None:
     while any(is_running(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not any(is_running(pid) for pid in pids)
+
+
+def test_a_lock_is_held_as_long_as_uv_runs_though_who_started_it_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    held = path.open("w")
+    fcntl.flock(held, fcntl.LOCK_EX)
+    script = f"echo begun >&2; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done"
+    begun = threading.Event()
+
+    def run() -> None:
+        make_builder(tmp_path, script).run([], cwd=tmp_path, log=lambda _: begun.set(), held=held)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert begun.wait(20)
+    held.close()
+    with path.open("w") as other:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        (tmp_path / "go").touch()
+        thread.join(20)
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_a_build_that_takes_too_long_is_ended(tmp_path: Path) -> None:
