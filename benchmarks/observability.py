@@ -44,7 +44,7 @@ Made by `script/bench observability`: {starts} starts of each server, {rounds} r
 measurement after each, in turns; who is started first goes round. `metrics` is the server as it is (metrics, read once
 a second; request ids down to the worker), `none` the same program with these functions empty, in gateway and worker
 (`benchmarks/unobserved.py`).
-`traces` are `metrics` with `--otlp` to a collector that takes everything (100 traces a second), of 1 % with
+`traces` are `metrics` with `--otlp` to a collector that takes everything (20 traces a second), of 1 % with
 `OTEL_TRACES_SAMPLER=parentbased_traceidratio`, and of all with `parentbased_always_on`. Unary predicts of 90 bytes over
 gRPC; all that serves shares a core.
 
