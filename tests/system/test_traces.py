@@ -53,7 +53,11 @@ class Traced(ModelRunner):
             yield answer(request)
 """
 TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-FAST = {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_SERVICE_NAME": "yard"}
+ALL = {
+    "OTEL_TRACES_SAMPLER": "parentbased_always_on",
+    "OTEL_BSP_SCHEDULE_DELAY": "50",
+    "OTEL_SERVICE_NAME": "yard",
+}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +70,7 @@ def collector() -> Iterator[Collector]:
 def traced(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     root = tmp_path_factory.mktemp("traced")
     config = CONFIG.format(model_id="traced", user_id="local", threads=1) + "batching: {max_size: 4}\n"
-    with running_server(root / "data", "--otlp", collector.url, env=FAST) as server:
+    with running_server(root / "data", "--otlp", collector.url, env=ALL) as server:
         with V2(server) as v2:
             deploy(v2, write_folder(root / "model", model=MODEL, config=config), "traced")
         yield server
