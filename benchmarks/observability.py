@@ -34,7 +34,12 @@ from support.uploads import deploy  # noqa: E402
 
 CLIENTS = (1, 16, 64)
 SCRAPE_S = 1.0
-COMPARED = {"metrics": "none", "traces": "metrics", "traces of 1 %": "metrics", "traces of all": "metrics"}
+SAMPLERS = {
+    "traces": {},
+    "traces of 1 %": {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"},
+    "traces of all": {"OTEL_TRACES_SAMPLER": "parentbased_always_on"},
+}
+COMPARED = {"metrics": "none", **dict.fromkeys(SAMPLERS, "metrics")}
 """What costs, beside what it is compared with."""
 NAMES = ("none", *COMPARED)
 INTRODUCTION = """\
@@ -103,14 +108,8 @@ def start_server(name: str, data_dir: Path, collector: str, stack: ExitStack) ->
             started = running_server(data_dir, module="unobserved", env={"PYTHONPATH": str(HERE)})
         case "metrics":
             started = running_server(data_dir)
-        case "traces of 1 %":
-            sampler = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
-            started = running_server(data_dir, "--otlp", collector, env=sampler)
-        case "traces of all":
-            sampler = {"OTEL_TRACES_SAMPLER": "parentbased_always_on"}
-            started = running_server(data_dir, "--otlp", collector, env=sampler)
         case _:
-            started = running_server(data_dir, "--otlp", collector)
+            started = running_server(data_dir, "--otlp", collector, env=SAMPLERS[name])
     return stack.enter_context(started)
 
 
@@ -204,7 +203,7 @@ def main() -> None:
     """Measure and write."""
     parser = make_parser(__doc__, rounds=2, seconds=0.9)
     parser.add_argument(
-        "--starts", type=int, default=5, help="how often the servers are started; five: each is the first once"
+        "--starts", type=int, default=len(NAMES), help="how often the servers are started: each is the first once"
     )
     options = parser.parse_args()
     cores, measured = Cores(), []

@@ -94,10 +94,10 @@ class Environments:
         try:
             with self._scratch() as scratch:
                 lock = resolve(self._builder, requirements, python, scratch=scratch, log=log, stop=stop)
+            self._records.keep(lock)
         except BaseException:
             guess.drop()
             raise
-        self._records.keep(lock)
         if guess.digest == lock.digest:
             return replace(lock, guess=guess)
         guess.drop()

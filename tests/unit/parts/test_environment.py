@@ -37,6 +37,10 @@ def cache(root: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def environments(root: Path, cache: Path) -> Environments:
+    return make_environments(root, cache)
+
+
+def make_environments(root: Path, cache: Path) -> Environments:
     return Environments(root, settings=BuilderSettings(environ={**os.environ, "UV_CACHE_DIR": str(cache)}))
 
 
@@ -104,8 +108,7 @@ class Guessed:
     def __init__(self, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, text: str | None = None) -> None:
         real, install = environment.resolve, Environments._install
         has_guessed = threading.Event()
-        settings = BuilderSettings(environ={**os.environ, "UV_CACHE_DIR": str(cache)})
-        self.environments = Environments(root, settings=settings)
+        self.environments = make_environments(root, cache)
         self.lines: list[str] = []
 
         def resolve(*told, is_guess: bool = False, **more) -> Lock:

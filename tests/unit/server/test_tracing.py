@@ -152,7 +152,9 @@ def test_samplers_decide_as_the_sdks_do(name: str, share: str, trace_id: int, is
         assert verdict.is_sampled == (found.decision is Decision.RECORD_AND_SAMPLE)
 
 
-@pytest.mark.parametrize(("name", "share"), [("theirs", ""), ("traceidratio", "half"), ("traceidratio", "2")])
+@pytest.mark.parametrize(
+    ("name", "share"), [("theirs", ""), ("parentbased_", ""), ("traceidratio", "half"), ("traceidratio", "2")]
+)
 def test_samplers_of_others_are_left_to_the_sdk(name: str, share: str) -> None:
     assert make_sampler({"OTEL_TRACES_SAMPLER": name, "OTEL_TRACES_SAMPLER_ARG": share}) is None
 

@@ -28,7 +28,8 @@ def make_sampler(environ: Mapping[str, str], clock: Callable[[], float] = time.m
     name = environ.get("OTEL_TRACES_SAMPLER", "").strip().lower()
     kind = name.removeprefix("parentbased_")
     try:
-        begin = _make_beginning(kind, environ.get("OTEL_TRACES_SAMPLER_ARG", "").strip(), clock)
+        argument = environ.get("OTEL_TRACES_SAMPLER_ARG", "").strip()
+        begin = _make_beginning(kind, argument) if name else Allowance(TRACES_PER_S, clock).take
     except ValueError:
         return None
     is_parent_asked = kind != name or not name
@@ -42,11 +43,9 @@ def make_sampler(environ: Mapping[str, str], clock: Callable[[], float] = time.m
     return sample
 
 
-def _make_beginning(kind: str, argument: str, clock: Callable[[], float]) -> Begin:
+def _make_beginning(kind: str, argument: str) -> Begin:
     """Raises ValueError for a kind that is not the specification's, and for an argument that is no share."""
     match kind:
-        case "":
-            return Allowance(TRACES_PER_S, clock).take
         case "always_on":
             share = 1.0
         case "always_off":
