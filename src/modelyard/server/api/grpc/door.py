@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from modelyard.errors import Cancelled, DeadlineExceeded, InvalidRequest, MethodNotImplemented, ModelyardError, TooLarge
+from modelyard.server.api.doorway.caller_head import make_envelope
 from modelyard.server.api.doorway.inflow import Inflow
 from modelyard.server.api.doorway.lifeline import Lifeline, Lookout
 from modelyard.server.api.doorway.request_ids import make_request_id
@@ -16,7 +17,7 @@ from modelyard.server.api.grpc.compression import ACCEPTED_ENCODINGS
 from modelyard.server.api.grpc.framing import MAX_MESSAGE_BYTES
 from modelyard.server.api.grpc.metadata import (
     ACCEPT_ENCODING,
-    make_envelope,
+    read_deadline,
     recall_head,
     retry_trailers,
 )
@@ -60,14 +61,14 @@ class GrpcDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = recall_head(scope)
-        request_id = make_request_id(head.prefix)
+        request_id = make_request_id(head.caller.prefix)
         shortcuts: Shortcuts | None = scope.get(SHORTCUTS)
         answer = Answer(send, request_id, is_gzip=head.is_gzip, shortcuts=shortcuts)
         name = "-"
         try:
             method = self._methods.get(scope["path"]) or self._find(scope["path"])
             name = method.name
-            envelope = make_envelope(head, scope["headers"], request_id)
+            envelope = make_envelope(head.caller, scope["headers"], request_id, read_deadline(head.timeout))
             await self._call(method, envelope, head.encoding, receive, answer, shortcuts)
         except (Cancelled, OSError):
             log.debug("request.cancelled method=%s request_id=%s", name, request_id)

@@ -9,7 +9,7 @@ from modelyard.server.api.doorway.lifeline import Lifeline, Lookout
 from modelyard.server.api.doorway.request_ids import make_request_id
 from modelyard.server.api.doorway.types import Receive, Scope, Send
 from modelyard.server.api.grpc.answer import Answer
-from modelyard.server.api.grpc.metadata import make_envelope, recall_head
+from modelyard.server.api.grpc.metadata import read_deadline, recall_head
 from modelyard.server.api.grpc.requests import read_only_message
 from modelyard.server.api.v2.health import Health, check_service
 from modelyard.server.carriers.base import SHORTCUTS
@@ -47,11 +47,10 @@ class GrpcHealthDoor:
         head = recall_head(scope)
         answer = Answer(send, make_request_id(None))
         try:
-            envelope = make_envelope(head, scope["headers"], "")
-            with Lifeline(envelope.deadline, self._lookout) as lifeline:
+            with Lifeline(read_deadline(head.timeout), self._lookout) as lifeline:
                 payload = await read_only_message(await receive(), receive, head.encoding, MAX_REQUEST_BYTES)
                 lifeline.watch(receive, scope.get(SHORTCUTS))
-                await self._answer(scope["path"], payload, envelope.authorization, answer)
+                await self._answer(scope["path"], payload, head.caller.authorization, answer)
         except (Cancelled, OSError):
             pass
         except ModelyardError as error:

@@ -8,27 +8,18 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from modelyard.errors import InvalidRequest
-from modelyard.server.api.doorway.request_ids import ANSWER_HEADER, PREFIX_HEADER
+from modelyard.server.api.doorway.caller_head import READ_HEADERS, CallerHead, read_caller_head
+from modelyard.server.api.doorway.request_ids import ANSWER_HEADER
 from modelyard.server.api.doorway.shortcuts import recall
 from modelyard.server.api.doorway.types import Headers, Scope
 from modelyard.server.api.grpc.compression import ACCEPTED_ENCODINGS, IDENTITY
-from modelyard.server.api.v2.call import HUB_TOKEN_HEADER, VERSION_HEADER, Envelope, Reply
+from modelyard.server.api.v2.call import Reply
 
 HEAD = "call"
 """What the memo of a head has its `CallHead` under."""
 CONTENT_TYPE = (b"content-type", b"application/grpc")
 ACCEPT_ENCODING = (b"grpc-accept-encoding", ",".join(ACCEPTED_ENCODINGS).encode())
-WANTED = frozenset(
-    {
-        b"authorization",
-        b"grpc-timeout",
-        b"grpc-encoding",
-        b"grpc-accept-encoding",
-        PREFIX_HEADER,
-        HUB_TOKEN_HEADER,
-        VERSION_HEADER,
-    }
-)
+WANTED = READ_HEADERS | {b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding"}
 TIMEOUT_DIGITS = 8
 TIMEOUT_UNITS_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
@@ -38,34 +29,23 @@ _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
 class CallHead:
     """What the headers of a call say, its path excepted."""
 
-    prefix: bytes | None
-    """What the caller wants in front of the request's id."""
-    authorization: str | None
+    caller: CallerHead
     encoding: str
     """How compressed messages of the request are compressed."""
     is_gzip: bool
     """Does the client compress with gzip itself, and take it? Then its answers are compressed, too."""
     timeout: bytes | None
-    hub_token: str
-    version: str
 
 
 def read_head(headers: Headers) -> CallHead:
     """In one pass."""
     metadata = {name: value for name, value in headers if name in WANTED}
-
-    def read(name: bytes) -> str:
-        return metadata.get(name, b"").decode("latin-1")
-
     accepted = metadata.get(b"grpc-accept-encoding", b"").split(b",")
     return CallHead(
-        prefix=metadata.get(PREFIX_HEADER),
-        authorization=read(b"authorization") if b"authorization" in metadata else None,
-        encoding=read(b"grpc-encoding") or IDENTITY,
+        caller=read_caller_head(metadata),
+        encoding=metadata.get(b"grpc-encoding", b"").decode("latin-1") or IDENTITY,
         is_gzip=metadata.get(b"grpc-encoding") == b"gzip" and any(one.strip() == b"gzip" for one in accepted),
         timeout=metadata.get(b"grpc-timeout"),
-        hub_token=read(HUB_TOKEN_HEADER),
-        version=read(VERSION_HEADER),
     )
 
 
@@ -74,16 +54,9 @@ def recall_head(scope: Scope) -> CallHead:
     return recall(scope, HEAD, lambda scope: read_head(scope["headers"]))
 
 
-def make_envelope(head: CallHead, headers: Headers, request_id: str) -> Envelope:
-    """What dispatch needs; raises `InvalidRequest` for a wrong timeout."""
-    return Envelope(
-        authorization=head.authorization,
-        request_id=request_id,
-        deadline=None if head.timeout is None else time.monotonic() + parse_timeout(head.timeout),
-        hub_token=head.hub_token,
-        version=head.version,
-        headers=headers,
-    )
+def read_deadline(value: bytes | None) -> float | None:
+    """A `time.monotonic()` value of a `grpc-timeout`; raises `InvalidRequest`."""
+    return None if value is None else time.monotonic() + parse_timeout(value)
 
 
 def parse_timeout(text: bytes) -> float:

@@ -40,7 +40,7 @@ class MetricsPage:
         if visit.head.verb != "GET":
             await visit.refuse(405, "only GET and HEAD are allowed here", [(b"allow", b"GET, HEAD")])
             return
-        if self._needs_token or visit.head.authorization or not is_direct(visit):
+        if self._needs_token or visit.head.caller.authorization or not is_direct(visit):
             await self._check(visit)
         await visit.page(200, await self._write(), CONTENT_TYPE)
 

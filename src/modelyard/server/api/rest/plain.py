@@ -42,7 +42,9 @@ class PlainPages:
             content = {"is_ready": found.is_ready, "models": found.models, "models_ready": found.models_ready}
             await visit.page(200 if found.is_ready else 503, json.dumps(content).encode())
         elif path.startswith(MODEL_READINESS):
-            is_ready = await self._health.check_model(path.removeprefix(MODEL_READINESS), visit.head.authorization)
+            is_ready = await self._health.check_model(
+                path.removeprefix(MODEL_READINESS), visit.head.caller.authorization
+            )
             await visit.page(200 if is_ready else 503, json.dumps({"is_ready": is_ready}).encode())
         else:
             await visit.page(200, render(BaseResponse(status=success(request_id=visit.request_id))))

@@ -7,10 +7,11 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 from modelyard.errors import ModelyardError
+from modelyard.server.api.doorway.caller_head import make_envelope
 from modelyard.server.api.doorway.request_ids import make_request_id
 from modelyard.server.api.doorway.types import Event, Headers, Receive, Scope, Send
 from modelyard.server.api.rest.answers import JSON_TYPE, retry_headers, send_body, send_error, send_failure
-from modelyard.server.api.rest.head import make_envelope, recall_head
+from modelyard.server.api.rest.head import read_deadline, recall_head
 from modelyard.server.api.rest.render import parse_reply, render
 from modelyard.server.api.rest.streams import StreamAnswer
 from modelyard.server.api.v2.call import Envelope, Reply
@@ -35,7 +36,7 @@ class Visit:
         self.is_conversation = False
         """May the caller wait for answers before the body ends? Then what is left of it is not waited for."""
         self.head = recall_head(scope)
-        self.request_id = make_request_id(self.head.prefix)
+        self.request_id = make_request_id(self.head.caller.prefix)
         self.name = "-"
         self._send = send
         self._stream: StreamAnswer | None = None
@@ -59,7 +60,8 @@ class Visit:
 
     def make_envelope(self) -> Envelope:
         """What dispatch needs; raises `InvalidRequest` for a wrong timeout."""
-        return make_envelope(self.head, self.scope["headers"], self.request_id)
+        deadline = read_deadline(self.head.timeout)
+        return make_envelope(self.head.caller, self.scope["headers"], self.request_id, deadline)
 
     async def reply(self, method: Method, reply: Reply) -> None:
         """Send a response message under the HTTP status that its V2 status stands for."""
