@@ -20,6 +20,7 @@ import io
 import math
 import struct
 from enum import IntEnum
+from functools import partial
 from typing import NamedTuple
 
 from modelyard.errors import InternalError, TooLarge
@@ -64,6 +65,10 @@ class Kind(IntEnum):
     STATS = 13
 
 
+OF_REQUESTS = (Kind.REQUEST, Kind.CREDIT, Kind.CANCEL)
+"""What a gateway sends of requests, the most frequent first."""
+ITEM = Kind.ITEM
+"""By a name of its own, for those who look at each frame: Python 3.11 looks a member of an enumeration up slowly."""
 _KINDS: list[Kind | None] = [None] * 256
 for _kind in Kind:
     _KINDS[_kind] = _kind
@@ -78,6 +83,10 @@ class Frame(NamedTuple):
     payload: bytes
     time_left: int = 0
     """On FIRST: how long its caller still waits, see `encode_time`."""
+
+
+_make_frame = partial(tuple.__new__, Frame)
+"""As `Frame`, without the function of Python that a named tuple has for it."""
 
 
 def encode_frame(kind: Kind, request_id: int = 0, payload: bytes = b"", flags: int = 0) -> bytes:
@@ -222,7 +231,7 @@ class FrameDecoder:
                     self._large = _LargePayload(Frame(kind, flags, request_id, b"", time_left), size, view[body:end])
                     start = end
                 break
-            frames.append(Frame(kind, flags, request_id, bytes(view[body : body + size]), time_left))
+            frames.append(_make_frame((kind, flags, request_id, bytes(view[body : body + size]), time_left)))
             start = body + size
         self._start = start
         return frames

@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from modelyard.errors import ModelLoadFailed, ModelyardError
-from modelyard.wire.frames import LAST, Frame, Kind
+from modelyard.wire.frames import LAST, OF_REQUESTS, Frame, Kind
 from modelyard.wire.handshake import FAILED, LEAVING, LOADING, READY, Hello, State
 from modelyard.worker.batching import Batcher, BatchRule
 from modelyard.worker.crew import Batches, Crew
@@ -143,17 +143,16 @@ class _Worker:
         return waiting
 
     def _take(self, frame: Frame) -> bool:
+        if frame.kind in OF_REQUESTS:
+            return self._crew is not None and self._crew.take(frame)
         if frame.kind is Kind.STOP:
             self._stop(is_asked=True)
         elif frame.kind is Kind.PING:
             self._link.send(Kind.PONG, frame.request_id, frame.payload)
         elif frame.kind is Kind.STATS:
             self._link.send(Kind.ITEM, frame.request_id, self._tally.encode(), LAST)
-        elif frame.kind is Kind.RELOAD:
-            if self._watch:
-                self._watch.take(frame)
-        elif self._crew is not None:
-            return self._crew.take(frame)
+        elif frame.kind is Kind.RELOAD and self._watch:
+            self._watch.take(frame)
         return False
 
     def _stop(self, *, is_asked: bool) -> None:

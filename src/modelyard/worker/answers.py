@@ -6,6 +6,8 @@ from modelyard.errors import InvalidModelOutput
 from modelyard.wire.messages import MultiOutputResponse, Output, PostModelOutputsRequest, Status, StatusCode
 
 _SUCCESS: int = StatusCode.SUCCESS
+_QUESTION = "_GET_SIGNATURES"
+_QUESTION_BYTES, _SEARCHED_BYTES = _QUESTION.encode(), 4096
 _NEXT_STEP = "return a MultiOutputResponse with one Output for each input of the request"
 
 
@@ -18,9 +20,13 @@ def encode_answer(answer: object, method: str, request_id: str = "") -> bytes:
         InvalidModelOutput: It is no `MultiOutputResponse`.
     """
     checked = check_answer(answer, method)
-    _fill_statuses(checked)
-    if request_id and not checked.status.req_id:
-        checked.status.req_id = request_id
+    status, outputs, succeeded = checked.status, checked.outputs, 0
+    for output in outputs:
+        succeeded += fill_status(output) == _SUCCESS
+    if status.code == 0:
+        status.code, status.description = sum_up(succeeded, len(outputs))
+    if request_id and not status.req_id:
+        status.req_id = request_id
     payload: bytes = checked.SerializeToString()
     return payload
 
@@ -34,12 +40,15 @@ def check_answer(answer: object, method: str) -> MultiOutputResponse:
     return answer
 
 
-def asks_for_signatures(request: PostModelOutputsRequest) -> bool:
-    """Is this the question by which 12.x clients learn a model's methods?"""
+def asks_for_signatures(request: PostModelOutputsRequest, payload: bytes) -> bool:
+    """Is this the question by which 12.x clients learn a model's methods? `payload` is the request, serialised: what is
+    small and does not have the word in it need not be looked through."""
+    if len(payload) <= _SEARCHED_BYTES and _QUESTION_BYTES not in payload:
+        return False
     if not request.inputs or not request.inputs[0].data.HasField("metadata"):
         return False
     fields = request.inputs[0].data.metadata.fields
-    return "_method_name" in fields and fields["_method_name"].string_value == "_GET_SIGNATURES"
+    return "_method_name" in fields and fields["_method_name"].string_value == _QUESTION
 
 
 def encode_signatures(signatures: str) -> bytes:
@@ -68,21 +77,16 @@ def describe_value(value: object) -> str:
     return "nothing (None)" if value is None else f"a value of type {type(value).__name__}"
 
 
-def _fill_statuses(answer: MultiOutputResponse) -> None:
-    succeeded = 0
-    for output in answer.outputs:
-        fill_status(output)
-        succeeded += output.status.code == _SUCCESS
-    if answer.status.code == 0:
-        answer.status.code, answer.status.description = sum_up(succeeded, len(answer.outputs))
-
-
-def fill_status(output: Output) -> None:
-    """An output without a status succeeded."""
+def fill_status(output: Output) -> int:
+    """An output without a status succeeded. The code that it has now."""
     status = output.status
-    if status.code == 0:
-        status.code = _SUCCESS
-        status.description = status.description or "Ok"
+    code: int = status.code
+    if code:
+        return code
+    status.code = _SUCCESS
+    if not status.description:
+        status.description = "Ok"
+    return _SUCCESS
 
 
 def sum_up(succeeded: int, outputs: int) -> tuple[int, str]:

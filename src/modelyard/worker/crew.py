@@ -20,6 +20,7 @@ from modelyard.worker.lanes import Lanes
 from modelyard.worker.link import Link
 from modelyard.worker.shifts import Shifts
 from modelyard.worker.task import Task
+from modelyard.worker.turns import Turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +42,9 @@ class Crew:
         self._batches = batches
         self._lanes: Lanes | Batcher = batches.batcher if batches else Lanes()
         self._tasks: dict[int, Task] = {}
-        self._changed = threading.Condition(threading.Lock())
-        self._turns = threading.Semaphore(0)
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._turns = Turns()
         self._threads = 0
         self._is_stopping = False
         self.last_begun = 0
@@ -52,7 +54,7 @@ class Crew:
     def start(self, threads: int) -> None:
         """Start the threads. They are daemons: the process does not wait for an author's endless loop."""
         self._threads = threads
-        self._turns.release(threads)
+        self._turns.add(threads)
         work = self._work if self._batches is None else self._work_in_batches
         for number in range(threads):
             threading.Thread(target=work, name=f"author-{number}", daemon=True).start()
@@ -63,7 +65,7 @@ class Crew:
         Returns:
             Does a request wait for an author thread because of it?
         """
-        if frame.kind is Kind.REQUEST and frame.flags & FIRST:
+        if frame.flags & FIRST and frame.kind is Kind.REQUEST:
             return self._begin(frame)
         task = self._tasks.get(frame.request_id)
         if task is None:
@@ -91,12 +93,11 @@ class Crew:
         taken = 0
         deadline = time.monotonic() + timeout_s
         try:
-            while taken < self._threads and self._turns.acquire(timeout=max(deadline - time.monotonic(), 0.0)):
+            while taken < self._threads and self._turns.take_within(max(deadline - time.monotonic(), 0.0)):
                 taken += 1
             yield self._threads - taken
         finally:
-            if taken:
-                self._turns.release(taken)
+            self._turns.add(taken)
 
     def _begin(self, frame: Frame) -> bool:
         task = Task(
@@ -107,7 +108,7 @@ class Crew:
             self._turns,
             time_left_s=decode_time(frame.time_left),
         )
-        with self._changed:
+        with self._lock:
             is_stopping = self._is_stopping
             if not is_stopping:
                 self._tasks[task.request_id] = task
@@ -153,17 +154,21 @@ class Crew:
         batch: Batch = []
         while True:
             batcher.wait(len(batch))
-            with self._turns:
+            self._turns.take()
+            try:
                 batch = batcher.take()
                 if batch:
                     run(batch, self._finish)
+            finally:
+                self._turns.give_back()
 
     def _serve(self, task: Task) -> None:
         began = time.monotonic()
+        self._turns.take()
         try:
-            with self._turns:
-                self._run(task)
+            self._run(task)
         finally:
+            self._turns.give_back()
             self._finish(task)
             self._shifts.finish(is_short=task.method == "predict", seconds=time.monotonic() - began)
 
@@ -174,7 +179,7 @@ class Crew:
         self._link.flush()
 
     def _finish(self, task: Task) -> None:
-        with self._changed:
+        with self._lock:
             self._tasks.pop(task.request_id, None)
             if self._is_stopping and not self._tasks:
                 self._changed.notify_all()

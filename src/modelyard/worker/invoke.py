@@ -18,7 +18,7 @@ from modelyard.errors import (
     PredictionFailed,
 )
 from modelyard.sdk.request import CurrentRequest, WorkingOn
-from modelyard.wire.frames import LAST, Kind
+from modelyard.wire.frames import ITEM, LAST, Kind
 from modelyard.wire.messages import DecodeError, MultiOutputResponse, PostModelOutputsRequest
 from modelyard.wire.worker_errors import encode_error, is_believed
 from modelyard.worker.advice import advise
@@ -100,7 +100,7 @@ class Invoker:
     def send_answer(self, task: Task, payload: bytes) -> None:
         """Send the one answer of a `predict`, if its caller is still there."""
         if not task.is_cancelled:
-            self._outbox.send(Kind.ITEM, task.request_id, payload, LAST)
+            self._outbox.send(ITEM, task.request_id, payload, LAST)
 
     def gathering(self) -> AbstractContextManager[None]:
         """See `Outbox.gathering`."""
@@ -120,18 +120,21 @@ class Invoker:
         if not self.is_awaited(task):
             return
         if task.method == "predict":
-            self.send_answer(task, self._predict(task, parse_request(task.take_first())))
+            self.send_answer(task, self._predict(task))
             return
         with WorkingOn(CurrentRequest((task,))):
             self._send_all(task, self._generate(task) if task.method == "generate" else self._stream(task))
 
-    def _predict(self, task: Task, request: PostModelOutputsRequest) -> bytes:
-        if asks_for_signatures(request):
+    def _predict(self, task: Task) -> bytes:
+        payload = task.take_first()
+        request = parse_request(payload)
+        if asks_for_signatures(request, payload):
             return encode_signatures(self._model.front.signatures)
+        del payload  # a large request is kept once, as the message
         answer = self.call_predict(request, (task,))
-        payload = encode_answer(answer, "predict", task.wire_id)
+        encoded = encode_answer(answer, "predict", task.wire_id)
         self._check_count(request, answer)
-        return payload
+        return encoded
 
     def _generate(self, task: Task) -> object:
         self._check_implemented("generate")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from modelyard.errors import Cancelled, DeadlineExceeded
 from modelyard.wire.frames import EMPTY, GENERATE, LAST, STREAM, WINDOW, cost_of
 from modelyard.wire.notes import NO_NOTE, read_note
+from modelyard.worker.turns import Turns
 
 
 class Task:
@@ -38,7 +39,7 @@ class Task:
         flags: int,
         payload: bytes,
         grant: Callable[[int, int], None],
-        turns: threading.Semaphore | None = None,
+        turns: Turns | None = None,
         *,
         time_left_s: float | None = None,
     ) -> None:
@@ -170,11 +171,11 @@ class Task:
         if self._turns is None:
             yield
             return
-        self._turns.release()
+        self._turns.give_back()
         try:
             yield
         finally:
-            self._turns.acquire()
+            self._turns.take()
 
     def _condition(self) -> threading.Condition:
         if self._changed is None:

@@ -9,13 +9,13 @@ import math
 import msgspec
 import pytest
 from google.protobuf import json_format
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from modelyard.server.api.rest.fill import fill, fill_quickly
 from modelyard.server.api.rest.render import render
-from modelyard.server.api.rest.usual import MAX_BYTES, read_usual
-from modelyard.wire.messages import MultiOutputResponse, PostModelOutputsRequest
+from modelyard.server.api.rest.usual import MAX_BYTES, find_only_text, make_usual, read_usual
+from modelyard.wire.messages import Data, Input, MultiOutputResponse, PostModelOutputsRequest, Text
 
 TEXT = st.text(max_size=20)
 FLOAT = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -127,15 +127,39 @@ PLAIN = st.fixed_dictionaries(
 @given(PLAIN, st.booleans(), st.sampled_from([None, 2]))
 def test_texts_go_the_usual_way_and_agree_with_protobuf(value: dict, is_ascii: bool, indent: int | None) -> None:
     body = json.dumps(value, ensure_ascii=is_ascii, indent=indent).encode()
-    assert read_usual(body) == json_format.ParseDict(value, PostModelOutputsRequest())
+    usual = read_usual(body)
+    assert usual is not None
+    assert make_usual(usual) == json_format.ParseDict(value, PostModelOutputsRequest())
 
 
 @settings(max_examples=150, deadline=None)
 @given(REQUEST)
 def test_what_goes_the_usual_way_is_what_protobuf_makes_of_it(value: dict) -> None:
-    message = read_usual(json.dumps(value).encode())
+    usual = read_usual(json.dumps(value).encode())
     expected = json_format.ParseDict(value, PostModelOutputsRequest(), ignore_unknown_fields=True)
-    assert message is None or message == expected
+    assert usual is None or make_usual(usual) == expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(PLAIN)
+@example({"inputs": [{"data": {"text": {"raw": "a"}}}]})
+@example({"inputs": [{"id": "", "data": {"text": {"raw": "a", "url": ""}, "parts": []}}], "model_id": ""})
+@example({"inputs": [{"data": {"text": {"raw": "a"}, "bool_value": False}}]})
+@example({"inputs": [{"data": {"text": {"raw": "a"}}}], "user_app_id": {}})
+def test_text_that_is_all_of_a_request_is_found(value: dict) -> None:
+    usual = read_usual(json.dumps(value).encode())
+    assert usual is not None
+    text = find_only_text(usual)
+    if text is not None:
+        only = PostModelOutputsRequest(inputs=[Input(data=Data(text=Text(raw=text)))])
+        assert only == without_nothing(make_usual(usual))
+
+
+def without_nothing(request: PostModelOutputsRequest) -> PostModelOutputsRequest:
+    """Without what is there and says nothing."""
+    if not request.user_app_id.ByteSize():
+        request.ClearField("user_app_id")
+    return request
 
 
 ONE_TEXT = b'{"inputs": [{"data": {"text": {%s}}}]}'

@@ -64,8 +64,11 @@ def request_for(method: str | None) -> PostModelOutputsRequest:
 
 @pytest.mark.parametrize(("method", "expected"), [("_GET_SIGNATURES", True), ("predict", False), (None, False)])
 def test_question_for_signatures_is_recognised(method: str | None, expected: bool) -> None:
-    assert asks_for_signatures(request_for(method)) is expected
-    assert not asks_for_signatures(PostModelOutputsRequest())
+    request = request_for(method)
+    assert asks_for_signatures(request, request.SerializeToString()) is expected
+    request.inputs[0].data.text.raw = "a" * 10_000
+    assert asks_for_signatures(request, request.SerializeToString()) is expected
+    assert not asks_for_signatures(PostModelOutputsRequest(), b"")
 
 
 def test_question_for_signatures_is_answered_with_an_output() -> None:

@@ -17,6 +17,7 @@ from modelyard.wire.frames import (
     EXPRESS,
     FIRST,
     GENERATE,
+    ITEM,
     LAST,
     MAX_PAYLOAD_BYTES,
     STREAM,
@@ -133,7 +134,7 @@ class WorkerLink(FrameLink):
         if not self._is_admitted:
             self._greet(frame)
             return
-        if frame.kind is Kind.ITEM:
+        if frame.kind is ITEM:
             self._take_item(frame)
         elif frame.kind is Kind.END:
             self._take_end(frame.request_id, None)

@@ -76,12 +76,25 @@ class Predict:
         caller: str = "",
         deadline: float | None,
         note: bytes = b"",
+        is_plain: bool = False,
     ) -> bytes:
-        """One request, one serialised `MultiOutputResponse`. `headers` are those of the request, `caller` is the id of
-        the token: see `Router.call`; `note` what the worker is told beside it: `wire/notes.py`.
+        """One request, one serialised `MultiOutputResponse`.
+
+        Args:
+            address: Whom it asks.
+            request: It.
+            raw: The same, serialised, where the door got it so.
+            headers: Those that it came with.
+            caller: The id of its token: see `Router.call`.
+            deadline: `time.monotonic()` at which its caller gives up; None: it waits.
+            note: What the worker is told beside it: `wire/notes.py`.
+            is_plain: It has one input, which is a text, and says nothing of the model but its name. `raw` is there.
 
         Raises what `Targets.resolve` and `Router.call` raise, and InvalidRequest or InvalidInput for its inputs.
         """
+        if is_plain and raw is not None and (target := self._recall(address, headers)) is not None:
+            payload = note + target.prefix + raw
+            return await self._router.call(target.version_id, payload, caller=caller, deadline=deadline)
         version_id, payload = await self._prepare(address, request, raw, headers, caller, deadline, note)
         return await self._router.call(version_id, payload, caller=caller, deadline=deadline)
 

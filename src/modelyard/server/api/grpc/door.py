@@ -24,7 +24,9 @@ from modelyard.server.api.grpc.metadata import (
 from modelyard.server.api.grpc.requests import CardinalityViolated, Incomings, parse, read_only_message, take_plain
 from modelyard.server.api.v2.call import Envelope, Incoming, Reply
 from modelyard.server.api.v2.dispatch import V2, log_failure
+from modelyard.server.api.v2.plain import read_plain
 from modelyard.server.carriers.base import SHORTCUTS, Shortcuts
+from modelyard.wire.messages import PostModelOutputsRequest
 from modelyard.wire.methods import SERVICE, Method, MethodKind
 from modelyard.wire.status import (
     GRPC_DEADLINE_EXCEEDED,
@@ -109,7 +111,8 @@ class GrpcDoor:
                 if await self._is_refused(method, envelope, answer):
                     return None
                 payload = await read_only_message(first, receive, encoding, self._max_message_bytes)
-            incoming = Incoming(parse(method, payload), payload)
+            named = read_plain(payload) if method.request_type is PostModelOutputsRequest else None
+            incoming = Incoming(parse(method, payload), payload, named)
             lifeline.watch(receive, shortcuts)
             if method.kind is MethodKind.UNARY_UNARY:
                 reply = await self._v2.unary(method.name, incoming, envelope)

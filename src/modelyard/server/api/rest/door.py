@@ -112,7 +112,7 @@ class RestDoor:
                 await visit.reply(method, refusal)
                 return
         body = await requests.read_body(first, visit.receive, _body_limit(method))
-        incoming = Incoming(requests.make_message(match, visit.scope["query_string"], body))
+        incoming = requests.make_incoming(match, visit.scope["query_string"], body)
         lifeline.watch(visit.receive, visit.shortcuts)
         if method.is_server_streaming:
             await visit.stream(method, self._v2.stream(method.name, _one(incoming), envelope))

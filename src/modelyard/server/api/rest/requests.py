@@ -12,8 +12,9 @@ from modelyard.server.api.rest.fill import fill
 from modelyard.server.api.rest.json_text import read_object
 from modelyard.server.api.rest.query import fill_from_query, set_field
 from modelyard.server.api.rest.routes import REMEMBERED, Match
-from modelyard.server.api.rest.usual import read_usual
+from modelyard.server.api.rest.usual import Usual, find_only_text, make_usual, read_usual
 from modelyard.server.api.v2.call import Incoming
+from modelyard.server.api.v2.plain import make_plain, read_plain
 from modelyard.wire.messages import Message, PostModelOutputsRequest
 from modelyard.wire.methods import Method
 
@@ -41,11 +42,29 @@ async def read_body(first: Event, receive: Receive, max_bytes: int) -> bytes:
         event = await receive()
 
 
-def make_message(match: Match, query: bytes, body: bytes) -> Message:
-    """The request message. What the path says wins over the body and the query."""
+def make_incoming(match: Match, query: bytes, body: bytes) -> Incoming:
+    """The request. What the path says wins over the body and the query."""
+    is_usual = match.route.method.request_type is PostModelOutputsRequest and match.route.binding.body == WHOLE
+    usual = read_usual(body) if is_usual else None
+    plain = usual and _make_plain(match, usual)
+    return plain or Incoming(_make_message(match, query, body, usual))
+
+
+def _make_plain(match: Match, usual: Usual) -> Incoming | None:
+    """A request that says nothing but a text is put together as bytes."""
+    text = find_only_text(usual)
+    raw = text and make_plain(_serialise_names(match), text.encode())
+    named = raw and read_plain(raw)
+    return Incoming(PostModelOutputsRequest.FromString(raw), raw, named) if raw and named else None
+
+
+def _make_message(match: Match, query: bytes, body: bytes, usual: Usual | None) -> Message:
     where = match.route.binding.body
-    if where == WHOLE and body:
-        message = read_message(match.route.method, body)
+    message: Message | None = None if usual is None else make_usual(usual)
+    if message is not None:
+        pass
+    elif where == WHOLE and body:
+        message = _read_strictly(match.route.method, body)
     else:
         message = match.route.method.request_type()
         if where and body:
@@ -58,10 +77,14 @@ def make_message(match: Match, query: bytes, body: bytes) -> Message:
 
 def read_message(method: Method, body: bytes, *, what: str = "the request body") -> Message:
     """The request message that is the JSON object in `body`; raises `InvalidRequest`."""
-    message: Message | None = read_usual(body) if method.request_type is PostModelOutputsRequest else None
-    if message is None:
-        message = method.request_type()
-        fill(message, read_object(body, what=what))
+    usual = read_usual(body) if method.request_type is PostModelOutputsRequest else None
+    message: Message | None = None if usual is None else make_usual(usual)
+    return _read_strictly(method, body, what=what) if message is None else message
+
+
+def _read_strictly(method: Method, body: bytes, *, what: str = "the request body") -> Message:
+    message = method.request_type()
+    fill(message, read_object(body, what=what))
     return message
 
 
@@ -77,6 +100,12 @@ def _named_by(match: Match) -> Message:
     for name, value in zip(match.route.variables, match.values, strict=True):
         set_field(named, name, [value])
     return named
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _serialise_names(match: Match) -> bytes:
+    names: bytes = _named_by(match).SerializeToString()
+    return names
 
 
 async def read_lines(match: Match, inflow: Inflow) -> AsyncIterator[Incoming]:

@@ -49,31 +49,50 @@ class _UserApp(_Known):
     app_id: str | UnsetType = UNSET
 
 
-class _Request(_Known):
+class Usual(_Known):
+    """A request in the usual shape."""
+
     inputs: list[_Input]
     user_app_id: _UserApp | UnsetType = UNSET
     model_id: str | UnsetType = UNSET
     version_id: str | UnsetType = UNSET
 
 
-_read = msgspec.json.Decoder(_Request).decode
+_read = msgspec.json.Decoder(Usual).decode
 _write = msgspec.json.Encoder().encode
 
 
-def read_usual(body: bytes) -> PostModelOutputsRequest | None:
+def read_usual(body: bytes) -> Usual | None:
     """The request in `body`; None where it has another shape, or is none."""
     if len(body) > MAX_BYTES:
         return None
     try:
-        request = _read(body)
-        if not _has_all_keys(body, request):
-            return None
-        return PostModelOutputsRequest(**msgspec.to_builtins(request))
-    except (msgspec.MsgspecError, ValueError, TypeError):
+        usual = _read(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return usual if _has_all_keys(body, usual) else None
+
+
+def find_only_text(usual: Usual) -> str | None:
+    """The text of a request that has one, and says nothing else."""
+    if len(usual.inputs) != 1 or usual.user_app_id or usual.model_id or usual.version_id:
+        return None
+    one = usual.inputs[0]
+    data = one.data
+    if one.id or not data or data.parts or data.string_value or data.bool_value is not UNSET or not data.text:
+        return None
+    return None if data.text.url else data.text.raw or None
+
+
+def make_usual(usual: Usual) -> PostModelOutputsRequest | None:
+    """The message; None where a text is none that a message may have."""
+    try:
+        return PostModelOutputsRequest(**msgspec.to_builtins(usual))
+    except (ValueError, TypeError):
         return None
 
 
-def _has_all_keys(body: bytes, request: _Request) -> bool:
+def _has_all_keys(body: bytes, usual: Usual) -> bool:
     """Is each key there once? Of two the reader would take the last. What it has read is written again, which takes
     quotes for every key and text: a key that is lost is two quotes less."""
-    return body.count(b'"') == _write(request).count(b'"') and _ESCAPED_QUOTE not in body
+    return body.count(b'"') == _write(usual).count(b'"') and _ESCAPED_QUOTE not in body

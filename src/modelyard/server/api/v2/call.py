@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from modelyard.server.api.v2.plain import Named
 from modelyard.server.records import Caller
 from modelyard.server.telemetry.requests import Stopwatch
 from modelyard.wire.messages import Message
@@ -61,6 +62,8 @@ class Call:
     """All headers, as they came."""
     watch: Stopwatch | None = field(default=None, repr=False)
     """What measures it; None where nothing does."""
+    named: Named | None = None
+    """What the message names, where it is plain: `plain.py`."""
 
 
 @dataclass(slots=True)
@@ -69,6 +72,8 @@ class Incoming:
 
     message: Message
     raw: bytes | None = None
+    named: Named | None = None
+    """What it names, where it is plain: `plain.py`."""
 
 
 Reply: TypeAlias = Message | bytes

@@ -160,13 +160,14 @@ class V2:
     def _authorize(
         self, method: Method, caller: Caller | None, first: Incoming, envelope: Envelope, watch: Stopwatch
     ) -> Call:
-        user_id, app_id = names_of(first.message)
+        named = first.named
+        user_id, app_id = names_of(first.message) if named is None else named[:2]
         if caller is not None:
             key = self._access.authorize(caller, method, user_id, app_id)
             user_id, app_id = key.user_id, key.app_id
             if watch.trace is not None:
                 watch.trace.caller = "app" if caller.app_ids else "user"
-        return _make_call(method, caller, envelope, user_id, app_id, first.raw, watch)
+        return _make_call(method, caller, envelope, user_id, app_id, first, watch)
 
 
 def _make_call(
@@ -175,7 +176,7 @@ def _make_call(
     envelope: Envelope,
     user_id: str,
     app_id: str,
-    raw: bytes | None = None,
+    first: Incoming | None = None,
     watch: Stopwatch | None = None,
 ) -> Call:
     return Call(
@@ -185,11 +186,12 @@ def _make_call(
         deadline=envelope.deadline,
         user_id=user_id,
         app_id=app_id,
-        raw=raw,
+        raw=None if first is None else first.raw,
         hub_token=envelope.hub_token,
         version=envelope.version,
         headers=envelope.headers,
         watch=watch,
+        named=None if first is None else first.named,
     )
 
 

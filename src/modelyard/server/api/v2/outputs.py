@@ -34,7 +34,7 @@ class OutputsV2:
 
     async def post(self, call: Call, request: PostModelOutputsRequest) -> bytes:
         """One answer."""
-        address = _read_address(call, request)
+        address = _find_address(call, request)
         with _Counted(call, address):
             reply = await self._predict.predict(
                 address,
@@ -44,6 +44,7 @@ class OutputsV2:
                 caller=_name_caller(call),
                 deadline=call.deadline,
                 note=_make_note(call),
+                is_plain=call.named is not None,
             )
         trace = call.watch and call.watch.trace
         if trace:
@@ -52,7 +53,7 @@ class OutputsV2:
 
     async def generate(self, call: Call, request: PostModelOutputsRequest) -> AsyncGenerator[bytes, None]:
         """Answers as they come."""
-        address = _read_address(call, request)
+        address = _find_address(call, request)
         answers = self._predict.generate(
             address,
             request,
@@ -136,6 +137,14 @@ async def _check_all(
                 hint="open another stream for it",
             )
         yield one
+
+
+def _find_address(call: Call, request: PostModelOutputsRequest) -> Address:
+    """Which model the only message of a request names."""
+    named = call.named
+    if named is None:
+        return _read_address(call, request)
+    return Address(call.user_id, call.app_id, named.model_id, named.version_id or call.version)
 
 
 def _read_address(call: Call, request: PostModelOutputsRequest) -> Address:

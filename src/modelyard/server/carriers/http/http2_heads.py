@@ -165,6 +165,9 @@ _SHORT = tuple(bytes([length]) for length in range(127))
 _names: dict[bytes, bytes] = dict.fromkeys(HOP_BY_HOP, b"")
 """Names as they are encoded; empty for those that do not travel."""
 _NAMES_KEPT = 256
+_FEW_VALUES = frozenset({b"content-type", b"grpc-status"})
+"""Fields of nearly all answers, with a value of few: kept as they are encoded."""
+_fields: dict[tuple[bytes, bytes], bytes] = {}
 
 
 def encode_block(status: int, headers: Headers) -> bytes:
@@ -175,17 +178,25 @@ def encode_block(status: int, headers: Headers) -> bytes:
 
 def encode_fields(headers: Headers) -> bytes:
     """Headers without a status: trailers, for one."""
-    parts: list[bytes] = []
-    for name, value in headers:
-        prefix = _names.get(name)
-        if prefix is None:
-            prefix = _encode_name(name)
-        if prefix:
-            if b"\n" in value or b"\r" in value or b"\0" in value:
-                raise ValueError(f"the header {name!r} of an answer has a line break or a NUL in it")
-            size = len(value)
-            parts += prefix, _SHORT[size] if size < 127 else _encode_length(size), value
-    return b"".join(parts)
+    encoded = b""
+    for one in headers:
+        encoded += _fields.get(one) or _encode_field(*one)
+    return encoded
+
+
+def _encode_field(name: bytes, value: bytes) -> bytes:
+    prefix = _names.get(name)
+    if prefix is None:
+        prefix = _encode_name(name)
+    if not prefix:
+        return b""
+    if not value.isalnum() and (b"\n" in value or b"\r" in value or b"\0" in value):
+        raise ValueError(f"the header {name!r} of an answer has a line break or a NUL in it")
+    size = len(value)
+    encoded = prefix + (_SHORT[size] if size < 127 else _encode_length(size)) + value
+    if name in _FEW_VALUES and len(_fields) < _NAMES_KEPT:
+        _fields[name, value] = encoded
+    return encoded
 
 
 def _encode_name(name: bytes) -> bytes:

@@ -1,0 +1,87 @@
+"""The request that most predictions are: one text, for a model by its name. It is told by its bytes.
+
+    0a .. user_app_id  12 .. model_id  1a .. version_id | 22 .. inputs { 12 .. data { 6a .. text { 0a .. raw } } }
+
+Of such a request all that is asked on its way is known: whom it names, that it has one input, and that no URL has to
+be fetched for it. Fields cost more to ask for than to skip. Any other request, and one that is written in another
+order, is looked through as a message.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from modelyard.wire.messages import PostModelOutputsRequest
+
+MAX_BYTES = 1 << 14
+"""Lengths up to here take two bytes at most. What is larger costs more than its fields do."""
+_NAMES, _INPUTS = b"\x0a\x12\x1a", 0x22
+_NESTED = b"\x22\x12\x6a\x0a"
+"""inputs, data, text, raw: each ends where the request ends."""
+_MANY = 0x80
+"""A first byte of a length that goes on in a second one."""
+_KEPT = 4096
+
+
+class Named(NamedTuple):
+    """What a plain request names, as it says it; empty where it does not."""
+
+    user_id: str
+    app_id: str
+    model_id: str
+    version_id: str
+
+
+_named: dict[bytes, Named] = {}
+
+
+def read_plain(raw: bytes) -> Named | None:
+    """What a serialised request names that is plain; None for any other."""
+    size = len(raw)
+    if size > MAX_BYTES:
+        return None
+    try:
+        start = 0
+        while (tag := raw[start]) != _INPUTS:
+            length = raw[start + 1]
+            if tag not in _NAMES or length >= _MANY:
+                return None
+            start += 2 + length
+        at = start
+        for wanted in _NESTED:
+            length = raw[at + 1]
+            if raw[at] != wanted:
+                return None
+            at += 2
+            if length >= _MANY:
+                more = raw[at]
+                if more >= _MANY:
+                    return None
+                length += (more << 7) - _MANY
+                at += 1
+            if at + length != size:
+                return None
+    except IndexError:
+        return None
+    names = raw[:start]
+    return _named.get(names) or _read_names(names)
+
+
+def make_plain(names: bytes, text: bytes) -> bytes | None:
+    """A plain request: what names the model, serialised, and the text. None where it would be too large for one."""
+    if len(names) + len(text) > MAX_BYTES - 4 * len(_NESTED):
+        return None
+    for tag in reversed(_NESTED):
+        size = len(text)
+        text = (bytes((tag, size)) if size < _MANY else bytes((tag, size & 0x7F | _MANY, size >> 7))) + text
+    return names + text
+
+
+def _read_names(names: bytes) -> Named:
+    message = PostModelOutputsRequest.FromString(names)
+    owner = message.user_app_id
+    found = Named(owner.user_id, owner.app_id, message.model_id, message.version_id)
+    if len(_named) >= _KEPT:
+        _named.clear()
+    _named[names] = found
+    return found

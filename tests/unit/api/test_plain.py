@@ -1,0 +1,103 @@
+"""What is told by its bytes is what the message says."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from modelyard.server.api.v2.plain import MAX_BYTES, Named, make_plain, read_plain
+from modelyard.wire.messages import Data, Input, PostModelOutputsRequest, Text
+
+NAME = st.text(max_size=40)
+NAMES = st.builds(
+    lambda user, app, model, version: PostModelOutputsRequest(
+        user_app_id={"user_id": user, "app_id": app}, model_id=model, version_id=version
+    ),
+    *[NAME] * 4,
+)
+
+
+def one_text(text: str) -> PostModelOutputsRequest:
+    return PostModelOutputsRequest(inputs=[Input(data=Data(text=Text(raw=text)))])
+
+
+@settings(deadline=None)
+@given(NAMES, st.text(min_size=1, max_size=200) | st.integers(100, MAX_BYTES - 400).map(lambda size: "x" * size))
+def test_one_text_for_a_model_is_plain(names: PostModelOutputsRequest, text: str) -> None:
+    request = PostModelOutputsRequest()
+    request.CopyFrom(names)
+    request.MergeFrom(one_text(text))
+    raw = request.SerializeToString()
+    owner = names.user_app_id
+    named = read_plain(raw)
+    if owner.ByteSize() < 128:
+        assert named == Named(owner.user_id, owner.app_id, names.model_id, names.version_id)
+    assert make_plain(names.SerializeToString(), text.encode()) == raw
+
+
+@settings(max_examples=500, deadline=None)
+@given(NAMES, st.text(max_size=140), st.data())
+def test_what_seems_plain_is_plain_whatever_the_bytes(names: PostModelOutputsRequest, text: str, data) -> None:
+    raw = bytearray(names.SerializeToString() + one_text(text).SerializeToString())
+    for _ in range(data.draw(st.integers(0, 3))):
+        place = data.draw(st.integers(0, len(raw) - 1)) if raw else 0
+        piece = data.draw(st.sampled_from([b"\x22", b"\x12", b"\x1a", b"\x0a", b"\x6a", b"\x00", b"\x80", b"\x2a"]))
+        raw[place : place + data.draw(st.integers(0, 1))] = piece
+    check(bytes(raw))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60))
+@example(b"\x0a\x00\x0a\x02\x0a\x00" + one_text("a").SerializeToString())
+@example(one_text("a").SerializeToString() + b"\x12\x01m")
+@example(one_text("a").SerializeToString() * 2)
+def test_any_bytes_may_come(raw: bytes) -> None:
+    check(raw)
+
+
+def check(raw: bytes) -> None:
+    try:
+        message = PostModelOutputsRequest.FromString(raw)
+    except DecodeError:
+        return
+    named = read_plain(raw)
+    if named is None:
+        return
+    assert len(message.inputs) == 1
+    assert message.inputs[0] == one_text(message.inputs[0].data.text.raw).inputs[0]
+    owner = message.user_app_id
+    assert named == Named(owner.user_id, owner.app_id, message.model_id, message.version_id)
+    assert {field.name for field, _ in message.ListFields()} <= {"user_app_id", "model_id", "version_id", "inputs"}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        PostModelOutputsRequest(),
+        PostModelOutputsRequest(model_id="m"),
+        PostModelOutputsRequest(model_id="m", inputs=[Input()]),
+        PostModelOutputsRequest(model_id="m", inputs=[Input(data=Data(text=Text(url="https://a/b")))]),
+        PostModelOutputsRequest(model_id="m", inputs=[Input(data=Data(text=Text(raw="a", url="https://a/b")))]),
+        PostModelOutputsRequest(model_id="m", inputs=[Input(data=Data(text=Text(raw="a"), bool_value=True))]),
+        PostModelOutputsRequest(model_id="m", inputs=[Input(id="i", data=Data(text=Text(raw="a")))]),
+        PostModelOutputsRequest(model_id="m", inputs=[Input(data=Data(text=Text(raw="a")))] * 2),
+        PostModelOutputsRequest(model_id="m" * 128, inputs=[Input(data=Data(text=Text(raw="a")))]),
+        PostModelOutputsRequest(model_id="m", inputs=[Input(data=Data(text=Text(raw="a" * MAX_BYTES)))]),
+    ],
+)
+def test_what_is_not_plain_is_looked_through(request_: PostModelOutputsRequest) -> None:
+    assert read_plain(request_.SerializeToString()) is None
+
+
+def test_names_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelyard.server.api.v2.plain._KEPT", 2)
+    for number in range(5):
+        raw = make_plain(PostModelOutputsRequest(model_id=f"m{number}").SerializeToString(), b"a")
+        assert raw is not None
+        assert read_plain(raw) == Named("", "", f"m{number}", "")
+
+
+def test_what_is_too_large_is_not_made() -> None:
+    assert make_plain(b"", b"a" * MAX_BYTES) is None
