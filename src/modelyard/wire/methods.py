@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from google.api.annotations_pb2 import http as http_option
@@ -70,15 +70,27 @@ class Method:
         """The gRPC path: `/clarifai.api.V2/GetModel`."""
         return f"/{SERVICE}/{self.name}"
 
-    @property
+    # Asked of each request, where Python 3.11 looks the members of an enumeration up slowly: worked out once.
+
+    @cached_property
     def is_client_streaming(self) -> bool:
         """Does the client send more than one message?"""
         return self.kind in (MethodKind.STREAM_UNARY, MethodKind.STREAM_STREAM)
 
-    @property
+    @cached_property
     def is_server_streaming(self) -> bool:
         """Does the server send more than one message?"""
         return self.kind in (MethodKind.UNARY_STREAM, MethodKind.STREAM_STREAM)
+
+    @cached_property
+    def is_open(self) -> bool:
+        """Does a caller need nothing?"""
+        return self.auth is AuthKind.NONE
+
+    @cached_property
+    def takes_tokens(self) -> bool:
+        """Does a token of a person's open it?"""
+        return self.auth in (AuthKind.KEY, AuthKind.PAT)
 
 
 @cache

@@ -12,6 +12,7 @@ were in the call that answered it. The gateway takes it off again.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 _FIELD = 2000
@@ -48,7 +49,12 @@ def encode_note(request_id: str, traceparent: str = "", tracestate: str = "", *,
         text = f"{request_id}\n{traceparent}\n{tracestate}\n{_ASKED if asks_batch else ''}"
     told = text.encode()
     size = len(told)
-    return _TAG + bytes((size & 0x7F | 0x80, size >> 7)) + told if size < MAX_BYTES else b""
+    return _make_head(size) + told if size < MAX_BYTES else b""
+
+
+@lru_cache(maxsize=256)
+def _make_head(size: int) -> bytes:
+    return _TAG + bytes((size & 0x7F | 0x80, size >> 7))
 
 
 def read_note(payload: bytes) -> Note:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from modelyard.errors import Forbidden, Unauthenticated, UserNotFound
 from modelyard.server.records import AppKey, Caller
-from modelyard.wire.methods import AuthKind, Method, expand_scopes, load_methods
+from modelyard.wire.methods import Method, expand_scopes, load_methods
 
 ALL_SCOPES = "All"
 SCHEMES = frozenset({"key", "bearer"})
@@ -71,7 +71,7 @@ class Access:
 
 def _check_kind(method: Method) -> None:
     """All of our tokens are personal; browser sessions and administrators' doors do not exist."""
-    if method.auth not in (AuthKind.KEY, AuthKind.PAT):
+    if not method.takes_tokens:
         raise Forbidden(f"{method.name} cannot be called with a token (the contract asks for {method.auth.value})")
 
 

@@ -126,7 +126,7 @@ class Group:
         """A slot at once, to be given back: a free one where nobody was there before, or one that is spared for
         callers who hold none and do not wait. None: `wait` for it."""
         self.used_at = now
-        slots = None if self.line else self._choose(caller)
+        slots = None if self.line.turns else self._choose(caller)
         if slots is None:
             if caller in self._held or self.line.turns.count(caller):
                 return None
@@ -240,7 +240,7 @@ class Group:
         else:
             del self._held[caller]
         slots.give_back()
-        if self.line:
+        if self.line.turns:
             self._serve()
 
     def _check_hope(self, caller: str, deadline: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from modelyard.server.api.doorway.types import Scope
 from modelyard.server.carriers.base import SHORTCUTS, Shortcuts
@@ -16,10 +16,10 @@ def recall(scope: Scope, key: str, make: Callable[[Scope], T]) -> T:
     shortcuts: Shortcuts | None = scope.get(SHORTCUTS)
     if shortcuts is None:
         return make(scope)
-    made = shortcuts.memo.get(key)
+    made: T | None = shortcuts.memo.get(key)
     if made is None:
         made = shortcuts.memo[key] = make(scope)
-    return cast("T", made)
+    return made
 
 
 def without_shortcuts(scope: Scope) -> Scope:

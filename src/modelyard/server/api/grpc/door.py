@@ -27,7 +27,7 @@ from modelyard.server.api.v2.dispatch import V2, log_failure
 from modelyard.server.api.v2.plain import read_plain
 from modelyard.server.carriers.base import SHORTCUTS, Shortcuts
 from modelyard.wire.messages import PostModelOutputsRequest
-from modelyard.wire.methods import SERVICE, Method, MethodKind
+from modelyard.wire.methods import SERVICE, Method
 from modelyard.wire.status import (
     GRPC_DEADLINE_EXCEEDED,
     GRPC_INTERNAL,
@@ -114,7 +114,7 @@ class GrpcDoor:
             named = read_plain(payload) if method.request_type is PostModelOutputsRequest else None
             incoming = Incoming(parse(method, payload), payload, named)
             lifeline.watch(receive, shortcuts)
-            if method.kind is MethodKind.UNARY_UNARY:
+            if not method.is_server_streaming:
                 reply = await self._v2.unary(method.name, incoming, envelope)
                 return await answer.only(_serialise(reply), retry_trailers(reply))
             replies = self._v2.stream(method.name, _one(incoming), envelope)

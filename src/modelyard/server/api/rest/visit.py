@@ -14,9 +14,11 @@ from modelyard.server.api.rest.answers import JSON_TYPE, retry_headers, send_bod
 from modelyard.server.api.rest.head import read_deadline, recall_head
 from modelyard.server.api.rest.render import parse_reply, render
 from modelyard.server.api.rest.streams import StreamAnswer
+from modelyard.server.api.rest.usual_answer import render_usual
 from modelyard.server.api.v2.call import Envelope, Reply
 from modelyard.server.api.v2.dispatch import log_failure
 from modelyard.server.carriers.base import SHORTCUTS, Shortcuts
+from modelyard.wire.messages import MultiOutputResponse
 from modelyard.wire.methods import Method
 from modelyard.wire.status import http_status_of
 
@@ -65,13 +67,16 @@ class Visit:
 
     async def reply(self, method: Method, reply: Reply) -> None:
         """Send a response message under the HTTP status that its V2 status stands for."""
-        message = parse_reply(method, reply)
-        status = http_status_of(message.status.code)
-        headers = retry_headers(message.status)
+        status, body, headers = 200, None, None
+        if isinstance(reply, bytes) and method.response_type is MultiOutputResponse:
+            body = render_usual(reply)
+        if body is None:
+            message = parse_reply(method, reply)
+            status, body, headers = http_status_of(message.status.code), render(message), retry_headers(message.status)
         await send_body(
             self._send,
             status,
-            render(message),
+            body,
             self.request_id,
             headers=headers,
             is_head=self.head.is_head,

@@ -29,7 +29,7 @@ from modelyard.server.records import Caller
 from modelyard.server.telemetry.requests import GONE, Stopwatch, peek_code
 from modelyard.server.telemetry.telemetry import Telemetry
 from modelyard.wire.messages import Message
-from modelyard.wire.methods import AuthKind, Method, load_methods
+from modelyard.wire.methods import Method, load_methods
 from modelyard.wire.status import SUCCESS, codes_of, status_of
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,8 @@ class V2:
         self._access = access
         telemetry = telemetry or Telemetry()
         self._requests, self._tracing = telemetry.requests, telemetry.tracing
-        self._handlers = dict(handlers)
+        self._handlers: dict[str, Any] = dict(handlers)
+        self._methods = {name: load_methods()[name] for name in handlers}
 
     @property
     def handled(self) -> frozenset[str]:
@@ -54,10 +55,11 @@ class V2:
 
     def find(self, name: str) -> Method:
         """The method; raises `MethodNotImplemented` where it is unknown or has no handler here."""
-        if name not in self._handlers:
+        method = self._methods.get(name)
+        if method is None:
             known = "is not implemented by this server" if name in load_methods() else "is not a method of the V2 API"
             raise MethodNotImplemented(f"{name} {known}")
-        return load_methods()[name]
+        return method
 
     async def admit(self, name: str, envelope: Envelope) -> Reply | None:
         """Look at the token alone, before a large body is read: None where it is good, else the answer."""
@@ -85,7 +87,7 @@ class V2:
         try:
             caller = await self._authenticate(method, envelope)
             call = self._authorize(method, caller, incoming, envelope, watch)
-            reply = _complete(await cast("Any", self._handlers[name])(call, incoming.message), envelope)
+            reply = _complete(await self._handlers[name](call, incoming.message), envelope)
             code = read_code(reply)
             return reply
         except DeadlineExceeded as error:
@@ -140,9 +142,8 @@ class V2:
         if first is None:
             raise _empty_stream(method)
         call = self._authorize(method, caller, first, envelope, watch)
-        handler = cast("Any", self._handlers[method.name])
         request = _guarded(call, first, incomings) if method.is_client_streaming else first.message
-        replies = handler(call, request)
+        replies = self._handlers[method.name](call, request)
         try:
             async for reply in replies:
                 yield reply
@@ -151,7 +152,7 @@ class V2:
                 await replies.aclose()
 
     async def _authenticate(self, method: Method, envelope: Envelope) -> Caller | None:
-        if method.auth is AuthKind.NONE:
+        if method.is_open:
             return None
         if caller := self._access.recall(envelope.authorization):
             return caller

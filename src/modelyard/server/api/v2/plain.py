@@ -3,8 +3,7 @@
     0a .. user_app_id  12 .. model_id  1a .. version_id | 22 .. inputs { 12 .. data { 6a .. text { 0a .. raw } } }
 
 Of such a request all that is asked on its way is known: whom it names, that it has one input, and that no URL has to
-be fetched for it. Fields cost more to ask for than to skip. Any other request, and one that is written in another
-order, is looked through as a message.
+be fetched for it. Any other request, and one that is written in another order, is looked through as a message.
 """
 
 from __future__ import annotations
@@ -12,14 +11,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from modelyard.wire.messages import PostModelOutputsRequest
+from modelyard.wire.nesting import MANY, MAX_BYTES, find_inside, wrap
 
-MAX_BYTES = 1 << 14
-"""Lengths up to here take two bytes at most. What is larger costs more than its fields do."""
 _NAMES, _INPUTS = b"\x0a\x12\x1a", 0x22
 _NESTED = b"\x22\x12\x6a\x0a"
-"""inputs, data, text, raw: each ends where the request ends."""
-_MANY = 0x80
-"""A first byte of a length that goes on in a second one."""
+"""inputs, data, text, raw."""
 _KEPT = 4096
 
 
@@ -41,29 +37,17 @@ def read_plain(raw: bytes) -> Named | None:
     if size > MAX_BYTES:
         return None
     try:
-        start = 0
-        while (tag := raw[start]) != _INPUTS:
-            length = raw[start + 1]
-            if tag not in _NAMES or length >= _MANY:
-                return None
-            start += 2 + length
-        at = start
-        for wanted in _NESTED:
+        at = 0
+        while (tag := raw[at]) != _INPUTS:
             length = raw[at + 1]
-            if raw[at] != wanted:
+            if tag not in _NAMES or length >= MANY:
                 return None
-            at += 2
-            if length >= _MANY:
-                more = raw[at]
-                if more >= _MANY:
-                    return None
-                length += (more << 7) - _MANY
-                at += 1
-            if at + length != size:
-                return None
+            at += 2 + length
+        if find_inside(raw, at, _NESTED, size) < 0:
+            return None
     except IndexError:
         return None
-    names = raw[:start]
+    names = raw[:at]
     return _named.get(names) or _read_names(names)
 
 
@@ -71,10 +55,7 @@ def make_plain(names: bytes, text: bytes) -> bytes | None:
     """A plain request: what names the model, serialised, and the text. None where it would be too large for one."""
     if len(names) + len(text) > MAX_BYTES - 4 * len(_NESTED):
         return None
-    for tag in reversed(_NESTED):
-        size = len(text)
-        text = (bytes((tag, size)) if size < _MANY else bytes((tag, size & 0x7F | _MANY, size >> 7))) + text
-    return names + text
+    return names + wrap(_NESTED, text)
 
 
 def _read_names(names: bytes) -> Named:

@@ -1,0 +1,49 @@
+"""Fields within fields of serialised messages, found by their bytes: where most messages are alike, to skip what is
+known costs less than to ask a message for it."""
+
+from __future__ import annotations
+
+MAX_BYTES = 1 << 14
+"""Lengths up to here take two bytes at most. What is larger costs more than its fields do."""
+MANY = 0x80
+"""A first byte of a length that goes on in the next one."""
+
+
+def find_inside(raw: bytes, at: int, tags: bytes, end: int) -> int:
+    """Where the innermost of nested fields has its content.
+
+    Args:
+        raw: A serialised message.
+        at: Where the outermost field begins.
+        tags: Theirs, from the outermost to the innermost; each of one byte.
+        end: Where all of them have to end.
+
+    Returns:
+        The place; -1 where there are other fields, or more.
+
+    Raises:
+        IndexError: The bytes end too soon.
+    """
+    for tag in tags:
+        length = raw[at + 1]
+        if raw[at] != tag:
+            return -1
+        at += 2
+        if length >= MANY:
+            more = raw[at]
+            if more >= MANY:
+                return -1
+            length += (more << 7) - MANY
+            at += 1
+        if at + length != end:
+            return -1
+    return at
+
+
+def wrap(tags: bytes, content: bytes) -> bytes:
+    """The nested fields around a content, of less than `MAX_BYTES` with them."""
+    for tag in reversed(tags):
+        size = len(content)
+        head = (tag, size) if size < MANY else (tag, size & 0x7F | MANY, size >> 7)
+        content = bytes(head) + content
+    return content
