@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 BENCHMARKS = Path(__file__).parents[1]
@@ -14,12 +15,18 @@ PYTHON_VERSION = "3.11"
 INSTALL_TIMEOUT_S = 900
 
 
+OWN = "modelyard"
+"""The environment that this runs in."""
+
+
 class NotInstalled(Exception):
     """A peer whose packages cannot be installed, and uv's reason."""
 
 
 def prepare(name: str) -> Path:
     """The Python of the peer's environment, made where it is missing or its pins have changed."""
+    if name == OWN:
+        return Path(sys.executable)
     pins = PEERS / f"{name}.txt"
     folder = CACHE / "envs" / name
     stamp = folder / ".pins"
@@ -42,6 +49,8 @@ def pin() -> None:
 
 def read_version(name: str, package: str) -> str:
     """What peers/NAME.txt pins."""
+    if name == OWN:
+        return metadata.version(package)
     for line in (PEERS / f"{name}.txt").read_text().splitlines():
         if line.lower().startswith(f"{package.lower()}=="):
             return line.split("==")[1].split()[0]

@@ -111,7 +111,9 @@ def _start_peer(
 ) -> None:
     folder = root / peer.name.replace(" ", "-").replace(",", "")
     folder.mkdir()
-    place = Place(python=python, port=find_port(), grpc_port=find_port(), folder=folder / "echo", mode=mode)
+    port = find_port()
+    grpc_port = port if peer.has_one_port else find_port()
+    place = Place(python=python, port=port, grpc_port=grpc_port, folder=folder / "echo", mode=mode)
     log = folder / "log"
     server = process.start(peer.command(place), env=make_env(place, peer.env), cwd=folder, log=log)
     stack.callback(process.stop, server)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 
 from beside.endpoint import Endpoint, encode_field, encode_infer, make_grpc, make_rest
+from beside.environments import OWN
 from beside.environments import PEERS as FOLDER
 from beside.payload import Payload
 from beside.server import BATCH, ECHO, STREAM, Peer, Place, find_port
@@ -105,7 +106,22 @@ def _start_grpc(kind: str):
     return command
 
 
+def _start_bare(place: Place) -> Sequence[str]:
+    """One port for both protocols."""
+    return _run(place, "bare_server.py", "--port", str(place.port))
+
+
 ALL = (
+    Peer(
+        name="bare echo",
+        environment=OWN,
+        package="modelyard",
+        command=_start_bare,
+        grpc=_ask_v2,
+        rest=_ask_object("/{mode}", text=...),
+        has_one_port=True,
+        note="on the HTTP server that carries Modelyard: the platform is the difference",
+    ),
     Peer(
         name="grpc.aio",
         environment="grpc",

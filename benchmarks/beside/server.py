@@ -47,6 +47,8 @@ class Peer:
     modes: frozenset[str] = frozenset({ECHO})
     """Which of the models it serves here."""
     note: str = ""
+    has_one_port: bool = False
+    """Does it take gRPC where it takes REST?"""
     is_restless: bool = False
     """It works while nobody asks it, and is held by SIGSTOP while others are measured."""
 

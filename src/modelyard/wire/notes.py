@@ -12,7 +12,7 @@ were in the call that answered it. The gateway takes it off again.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 _FIELD = 2000
@@ -40,6 +40,9 @@ class Note(NamedTuple):
 
 
 NO_NOTE = Note()
+_NO_TRACE = NO_NOTE[1:]
+_make_note = partial(tuple.__new__, Note)
+"""As `Note`, without the function of Python that a named tuple has for it."""
 
 
 def encode_note(request_id: str, traceparent: str = "", tracestate: str = "", *, asks_batch: bool = False) -> bytes:
@@ -64,7 +67,7 @@ def read_note(payload: bytes) -> Note:
     end = _HEAD_BYTES + (payload[2] & 0x7F | payload[3] << 7)
     text = payload[_HEAD_BYTES:end].decode("utf-8", "replace")
     if "\n" not in text:
-        return Note(text)
+        return _make_note((text, *_NO_TRACE))
     request_id, traceparent, tracestate, asked, *_ = *text.split("\n"), "", ""
     return Note(request_id, traceparent, tracestate, asked == _ASKED)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -52,13 +51,12 @@ class Task:
         self.is_cancelled = False
         self._grant = grant
         self._turns = turns
-        self._messages: deque[bytes] = deque()
+        self._messages = [] if flags & EMPTY else [payload]
+        """A few: credit bounds them."""
         self._is_input_over = bool(flags & LAST)
         self._credit = WINDOW
         self._consumed = 0
         self._changed: threading.Condition | None = None if self.method == "predict" else threading.Condition()
-        if not flags & EMPTY:
-            self._messages.append(payload)
 
     @property
     def wire_id(self) -> str:
@@ -77,7 +75,7 @@ class Task:
 
     def take_first(self) -> bytes:
         """The one message of a `predict` or `generate`; not kept, so that it can be freed."""
-        return self._messages.popleft() if self._messages else b""
+        return self._messages.pop(0) if self._messages else b""
 
     def see_first(self) -> bytes:
         """The same, kept."""
@@ -105,7 +103,7 @@ class Task:
             self.check_cancelled()
             if not self._messages:
                 return None
-            payload = self._messages.popleft()
+            payload = self._messages.pop(0)
         if not self.note.request_id:  # of a stream it is in front of the first message
             self.note = read_note(payload)
         self._consumed += cost_of(len(payload))

@@ -60,7 +60,7 @@ class Group:
     @property
     def is_ready(self) -> bool:
         """Is there a replica, free or not? Requests for one that just crashed wait for the next."""
-        return self.ready.is_set()
+        return bool(self._replicas)
 
     @property
     def count(self) -> int:
