@@ -15,6 +15,7 @@ import pytest
 from clarifai_grpc.grpc.api.status import status_code_pb2 as codes
 
 from support.folders import pack, write_folder
+from support.probe import wait_until
 from support.server import V2, RunningServer, running_server
 from support.uploads import create_model, send_upload, upload, upload_messages, wait_built
 
@@ -92,7 +93,8 @@ def test_a_disk_that_fills_up_stops_the_upload_and_nothing_else(disk: Path, tmp_
 
         def messages():
             for number, message in enumerate(upload_messages(v2, archive)):
-                if number == 10:
+                if number == 10:  # the server has found that there is room, and begun to write
+                    wait_until(lambda: left(disk / "data"))
                     fillers.append(fill(disk, but_bytes=200_000))
                 yield message
 
