@@ -1,6 +1,6 @@
-"""What watching costs: the server as it is, the same one without counters, histograms and request ids in the worker,
-and the same one that sends spans to a collector: as many as without a setting, of one request in a hundred, or of all.
-All but the second are read at `GET /metrics` once a second meanwhile.
+"""What watching costs: the server as it is; the same one without counters and histograms; without those and without
+request ids in the worker; and the same one that sends spans to a collector: as many as without a setting, of one
+request in a hundred, or of all. Those with metrics are read at `GET /metrics` once a second meanwhile.
 
 Each server has its own data directory and worker, all on one core, the load and the collector on another; turns
 alternate. Servers are started anew several times, each of them first once: two processes of one program differ by some
@@ -39,16 +39,17 @@ SAMPLERS = {
     "traces of 1 %": {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"},
     "traces of all": {"OTEL_TRACES_SAMPLER": "parentbased_always_on"},
 }
-COMPARED = {"metrics": "none", **dict.fromkeys(SAMPLERS, "metrics")}
+COMPARED = {"request ids": "none", "metrics": "request ids", **dict.fromkeys(SAMPLERS, "metrics")}
 """What costs, beside what it is compared with."""
+UNOBSERVED: dict[str, dict[str, str]] = {"none": {}, "request ids": {"BENCH_KEEPS_IDS": "1"}}
 NAMES = ("none", *COMPARED)
 INTRODUCTION = """\
 # What watching costs
 
 Made by `script/bench observability`: {starts} starts of each server, {rounds} rounds of {seconds:g} s for each
 measurement after each, in turns; who is started first goes round. `metrics` is the server as it is (metrics, read once
-a second; request ids down to the worker), `none` the same program with these functions empty, in gateway and worker
-(`benchmarks/unobserved.py`).
+a second; request ids down to the worker and back), `request ids` the same program with the functions of its metrics
+empty, in gateway and worker, and `none` without request ids in the worker, too (`benchmarks/unobserved.py`).
 `traces` are `metrics` with `--otlp` to a collector that takes everything (20 traces a second), of 1 % with
 `OTEL_TRACES_SAMPLER=parentbased_traceidratio`, and of all with `parentbased_always_on`. Unary predicts of 90 bytes over
 gRPC; all that serves shares a core.
@@ -104,8 +105,9 @@ def running_sink() -> Iterator[str]:
 def start_server(name: str, data_dir: Path, collector: str, stack: ExitStack) -> RunningServer:
     """The server of this name."""
     match name:
-        case "none":
-            started = running_server(data_dir, module="unobserved", env={"PYTHONPATH": str(HERE)})
+        case "none" | "request ids":
+            env = {"PYTHONPATH": str(HERE), **UNOBSERVED[name]}
+            started = running_server(data_dir, module="unobserved", env=env)
         case "metrics":
             started = running_server(data_dir)
         case _:
@@ -149,7 +151,7 @@ def measure_start(number: int, cores: Cores, collector: str, rounds: int, second
                 subjects[name] = Subject(server=server, target=make_target(port, server, v2))
 
         def measure_one(name: str, clients: int) -> Row:
-            if name == "none":
+            if name in UNOBSERVED:
                 return measure(subjects[name], clients, seconds)
             with scraping(subjects[name].server):
                 return measure(subjects[name], clients, seconds)

@@ -87,15 +87,16 @@ class Invoker:
         """What the author's predict returns for the request of these. Raises what it raises, and
         NotImplementedByModel."""
         self._check_implemented("predict")
-        began, made = time.monotonic(), Made()
+        began, answer = time.monotonic(), None
         try:
             with WorkingOn(CurrentRequest(tasks)):
                 answer = finish_coroutine(self._model.front.predict(request))
-            made.add(answer)
             return answer
         finally:
             took_s = time.monotonic() - began
-            self._tally.count_call([began - task.came_at for task in tasks], len(request.inputs), took_s, made)
+            is_one = len(tasks) == 1
+            waits_s = began - tasks[0].came_at if is_one else [began - task.came_at for task in tasks]
+            self._tally.count_call(waits_s, len(request.inputs), took_s, answer)
 
     def send_answer(self, task: Task, payload: bytes) -> None:
         """Send the one answer of a `predict`, if its caller is still there."""

@@ -34,12 +34,8 @@ class Made:
         if not isinstance(answer, MultiOutputResponse):
             return
         outputs = answer.outputs
-        count = len(outputs)
-        if not count:
-            return
-        self.outputs += count
-        first = outputs[0]
-        if _TELLS_TOKENS and (first.prompt_tokens or first.completion_tokens):
+        self.outputs += len(outputs)
+        if outputs and _tells_tokens(outputs[0]):
             for name in _TOKENS:
                 self.tokens[name] = self.tokens.get(name, 0) + sum(getattr(one, name) for one in outputs)
 
@@ -49,13 +45,23 @@ class Tally:
 
     def __init__(self) -> None:
         self._stats = Stats()
-        self._noted: deque[tuple[Sequence[float], int, float, Made]] = deque()
+        self._noted: deque[tuple[float | Sequence[float], int, float, int]] = deque()
         self._lock = threading.Lock()
 
-    def count_call(self, waits_s: Sequence[float], inputs: int, took_s: float, made: Made) -> None:
-        """One call of predict: how long its requests had waited, its inputs, how long it took, and what it gave."""
+    def count_call(self, waits_s: float | Sequence[float], inputs: int, took_s: float, answer: object) -> None:
+        """One call of predict: how long its request had waited, or each of several; its inputs, how long it took, and
+        what it gave, None where it failed. Only numbers are noted: the garbage collector has no work with them."""
+        outputs = 0
+        if isinstance(answer, MultiOutputResponse):
+            given = answer.outputs
+            outputs = len(given)
+            if outputs and _tells_tokens(given[0]):
+                made = Made()
+                made.add(answer)
+                self.count_made(made)
+                outputs = 0
         noted = self._noted
-        noted.append((waits_s, inputs, took_s, made))
+        noted.append((waits_s, inputs, took_s, outputs))
         if len(noted) >= NOTED:
             with self._lock:
                 self._add_up()
@@ -73,19 +79,30 @@ class Tally:
 
     def _add_up(self) -> None:
         """All that is noted so far; threads may go on noting."""
-        counts, totals = self._stats.counts, self._stats.totals
+        counts, totals, take = self._stats.counts, self._stats.totals, self._noted.popleft
+        of_waits, of_calls, of_inputs = counts["wait_s"], counts["predict_s"], counts["batch_inputs"]
+        all_waited_s = all_took_s = 0.0
+        all_inputs = all_outputs = 0
         for _ in range(len(self._noted)):
-            waits_s, inputs, took_s, made = self._noted.popleft()
-            for wait_s in waits_s:
-                counts["wait_s"][bisect_left(SECONDS, wait_s)] += 1
-                totals["wait_s"] += wait_s
-            counts["predict_s"][bisect_left(SECONDS, took_s)] += 1
-            totals["predict_s"] += took_s
-            counts["batch_inputs"][bisect_left(COUNTS, inputs)] += 1
-            totals["batch_inputs"] += inputs
-            self._add(made)
+            waits_s, inputs, took_s, outputs = take()
+            for wait_s in (waits_s,) if isinstance(waits_s, float) else waits_s:
+                of_waits[bisect_left(SECONDS, wait_s)] += 1
+                all_waited_s += wait_s
+            of_calls[bisect_left(SECONDS, took_s)] += 1
+            of_inputs[bisect_left(COUNTS, inputs)] += 1
+            all_took_s += took_s
+            all_inputs += inputs
+            all_outputs += outputs
+        totals["wait_s"] += all_waited_s
+        totals["predict_s"] += all_took_s
+        totals["batch_inputs"] += all_inputs
+        self._stats.made["outputs"] += all_outputs
 
     def _add(self, made: Made) -> None:
         self._stats.made["outputs"] += made.outputs
         for name, count in made.tokens.items():
             self._stats.made[name] += count
+
+
+def _tells_tokens(output: Output) -> bool:
+    return _TELLS_TOKENS and bool(output.prompt_tokens or output.completion_tokens)
