@@ -148,7 +148,7 @@ def test_samplers_decide_as_the_sdks_do(name: str, share: str, trace_id: int, is
         parent = SpanContext(trace_id, 7, is_remote=True, trace_flags=TraceFlags(int(is_sampled)))
         context = set_span_in_context(NonRecordingSpan(parent), Context()) if caller else Context()
         found = theirs.should_sample(context, trace_id, "PostModelOutputs")
-        verdict = ours(caller, trace_id, "PostModelOutputs")
+        verdict = ours.sample(caller, trace_id, "PostModelOutputs")
         assert verdict.is_sampled == (found.decision is Decision.RECORD_AND_SAMPLE)
 
 
@@ -161,17 +161,20 @@ def test_samplers_of_others_are_left_to_the_sdk(name: str, share: str) -> None:
 
 def test_without_a_sampler_so_many_begin_in_a_second_and_callers_decide_for_themselves() -> None:
     now = [0.0]
-    sample = make_sampler({}, lambda: now[0])
-    assert sample is not None
+    sampler = make_sampler({}, lambda: now[0])
+    assert sampler is not None
     limit = int(TRACES_PER_S)
 
     def count(caller: Caller | None, requests: int) -> int:
-        return sum(sample(caller, number, "PostModelOutputs").is_sampled for number in range(requests))
+        return sum(sampler.sample(caller, number, "PostModelOutputs").is_sampled for number in range(requests))
 
+    assert not sampler.is_spent()
     assert count(None, 3 * limit) == limit
+    assert sampler.is_spent()
     assert count(Caller(PARENT.decode(), ""), 3 * limit) == 3 * limit
     assert count(Caller(PARENT.decode()[:-2] + "00", ""), limit) == 0
     now[0] += 0.5
+    assert not sampler.is_spent()
     assert count(None, limit) == limit // 2
     now[0] += 60.0
     assert count(None, 3 * limit) == limit

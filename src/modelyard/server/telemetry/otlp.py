@@ -62,9 +62,10 @@ class Otlp:
         except ValueError as error:
             raise InvalidRequest(f"OpenTelemetry's settings in the environment (OTEL_*): {error}") from None
         self._provider = provider
-        sample = make_sampler(os.environ) or self._ask_sampler
+        sampler = make_sampler(os.environ)
         self.tracing = Tracing(
-            sample=sample,
+            sample=self._ask_sampler if sampler is None else sampler.sample,
+            is_spent=None if sampler is None else sampler.is_spent,
             make_trace_id=provider.id_generator.generate_trace_id,
             make_span_id=provider.id_generator.generate_span_id,
             finish=self._finish,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from modelyard.server.telemetry.tracing import NOT_SAMPLED, Caller, Sample, Verdict
+from modelyard.server.telemetry.tracing import NOT_SAMPLED, Caller, Verdict
 
 TRACES_PER_S = 20.0
 """How many traces begin here in a second where nobody chose a sampler. A trace costs 0.1 to 0.4 ms of the processor,
@@ -18,7 +18,29 @@ Begin = Callable[[int], bool]
 """Is a trace of this id recorded that begins here?"""
 
 
-def make_sampler(environ: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> Sample | None:
+class Sampler:
+    """Says which requests are recorded.
+
+    Args:
+        begin: Asked where a trace begins here.
+        is_parent_asked: Does a caller that has a trace decide for itself?
+        is_spent: Is no trace recorded that would begin here now?
+    """
+
+    def __init__(self, begin: Begin, *, is_parent_asked: bool, is_spent: Callable[[], bool] = lambda: False) -> None:
+        self._begin = begin
+        self._is_parent_asked = is_parent_asked
+        self.is_spent = is_spent
+
+    def sample(self, caller: Caller | None, trace_id: int, _method: str) -> Verdict:
+        """See `Sample`."""
+        is_ours = caller is None or not self._is_parent_asked
+        if not (self._begin(trace_id) if is_ours else bool(caller and caller.ids[2] & _SAMPLED)):
+            return NOT_SAMPLED
+        return Verdict(is_sampled=True, tracestate=caller.tracestate if caller else "")
+
+
+def make_sampler(environ: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> Sampler | None:
     """The sampler that `OTEL_TRACES_SAMPLER` names; without it, as the caller decides, and `TRACES_PER_S` of those
     that begin here.
 
@@ -27,20 +49,14 @@ def make_sampler(environ: Mapping[str, str], clock: Callable[[], float] = time.m
     """
     name = environ.get("OTEL_TRACES_SAMPLER", "").strip().lower()
     kind = name.removeprefix("parentbased_")
+    if not name:
+        allowance = Allowance(TRACES_PER_S, clock)
+        return Sampler(allowance.take, is_parent_asked=True, is_spent=allowance.is_spent)
     try:
-        argument = environ.get("OTEL_TRACES_SAMPLER_ARG", "").strip()
-        begin = _make_beginning(kind, argument) if name else Allowance(TRACES_PER_S, clock).take
+        begin = _make_beginning(kind, environ.get("OTEL_TRACES_SAMPLER_ARG", "").strip())
     except ValueError:
         return None
-    is_parent_asked = kind != name or not name
-
-    def sample(caller: Caller | None, trace_id: int, _method: str) -> Verdict:
-        is_sampled = begin(trace_id) if caller is None or not is_parent_asked else bool(caller.ids[2] & _SAMPLED)
-        if not is_sampled:
-            return NOT_SAMPLED
-        return Verdict(is_sampled=True, tracestate=caller.tracestate if caller else "")
-
-    return sample
+    return Sampler(begin, is_parent_asked=kind != name)
 
 
 def _make_beginning(kind: str, argument: str) -> Begin:
@@ -69,17 +85,20 @@ class Allowance:
     """
 
     def __init__(self, per_s: float, clock: Callable[[], float]) -> None:
-        self._per_s = per_s
         self._clock = clock
-        self._left = per_s
-        self._looked = clock()
+        self._each_s = 1 / per_s
+        self._all_s = (per_s - 0.5) / per_s  # half of one more: sums of fractions are not exact
+        self._next_at = clock() - self._all_s
+        """When there is one again. The longer ago that is, the more there are."""
+
+    def is_spent(self) -> bool:
+        """Is none left?"""
+        return self._clock() < self._next_at
 
     def take(self, _trace_id: int) -> bool:
         """Is there one left? It is gone then."""
         now = self._clock()
-        self._left = min(self._per_s, self._left + (now - self._looked) * self._per_s)
-        self._looked = now
-        if self._left < 1:
+        if now < self._next_at:
             return False
-        self._left -= 1
+        self._next_at = max(self._next_at, now - self._all_s) + self._each_s
         return True

@@ -141,6 +141,7 @@ class Tracing:
         make_trace_id: A new one.
         make_span_id: A new one.
         finish: Takes a trace that is over. It may not block.
+        is_spent: Asked first where a request has no trace: is none recorded that begins now, whatever its id?
     """
 
     def __init__(
@@ -150,15 +151,18 @@ class Tracing:
         make_trace_id: Callable[[], int],
         make_span_id: Callable[[], int],
         finish: Callable[[Trace], None],
+        is_spent: Callable[[], bool] | None = None,
     ) -> None:
         self._sample = sample
         self._make_trace_id = make_trace_id
         self._make_span_id = make_span_id
         self._finish = finish
+        self._is_spent = is_spent or _never
 
-    def begin(self, method: str, request_id: str, headers: Headers) -> Trace | None:
-        """A request came; None where it is not recorded."""
-        caller = read_caller(headers)
+    def begin(self, method: str, request_id: str, headers: Headers, caller: Caller | None = None) -> Trace | None:
+        """A request came, in its caller's trace, where there is one; None where it is not recorded."""
+        if caller is None and self._is_spent():
+            return None
         trace_id, parent_id, _ = caller.ids if caller else (self._make_trace_id(), 0, 0)
         verdict = self._sample(caller, trace_id, method)
         if not verdict.is_sampled:
@@ -169,3 +173,7 @@ class Tracing:
         trace.is_grpc = any(name == b"content-type" and value.startswith(GRPC_TYPE) for name, value in headers)
         _current.set(trace)
         return trace
+
+
+def _never() -> bool:
+    return False

@@ -42,7 +42,7 @@ def read_head(headers: Headers) -> CallHead:
     metadata = {name: value for name, value in headers if name in WANTED}
     accepted = metadata.get(b"grpc-accept-encoding", b"").split(b",")
     return CallHead(
-        caller=read_caller_head(metadata),
+        caller=read_caller_head(metadata, headers),
         encoding=metadata.get(b"grpc-encoding", b"").decode("latin-1") or IDENTITY,
         is_gzip=metadata.get(b"grpc-encoding") == b"gzip" and any(one.strip() == b"gzip" for one in accepted),
         timeout=metadata.get(b"grpc-timeout"),

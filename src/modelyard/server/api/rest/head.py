@@ -41,7 +41,7 @@ def read_head(scope: Scope) -> VisitHead:
     return VisitHead(
         verb="GET" if is_head else str(scope["method"]),
         is_head=is_head,
-        caller=read_caller_head(headers),
+        caller=read_caller_head(headers, scope["headers"]),
         is_compressed=headers.get(b"content-encoding", IDENTITY).lower() != IDENTITY,
         accepts_events=EVENT_STREAM in headers.get(b"accept", b"").lower(),
         timeout=headers.get(TIMEOUT_HEADER),

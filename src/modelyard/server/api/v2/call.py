@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from modelyard.server.api.v2.plain import Named
 from modelyard.server.records import Caller
 from modelyard.server.telemetry.requests import Stopwatch
+from modelyard.server.telemetry.tracing import Caller as TraceCaller
 from modelyard.wire.messages import Message
 from modelyard.wire.methods import Method
 
@@ -36,6 +37,8 @@ class Envelope:
     """The `x-modelyard-version` header: the version that is asked, where the message names none."""
     headers: Headers = field(default=(), repr=False)
     """All headers, as they came."""
+    trace: TraceCaller | None = None
+    """The trace that the caller is in."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -60,6 +63,8 @@ class Call:
     """The `x-modelyard-version` header: the version that is asked, where the message names none."""
     headers: Headers = field(default=(), repr=False)
     """All headers, as they came."""
+    trace: TraceCaller | None = None
+    """The trace that the caller is in."""
     watch: Stopwatch | None = field(default=None, repr=False)
     """What measures it; None where nothing does."""
     named: Named | None = None

@@ -126,7 +126,7 @@ class V2:
         """What measures a request from here on, and traces it where that is asked for."""
         watch = Stopwatch(self._requests, name)
         if self._tracing is not None:
-            watch.trace = self._tracing.begin(name, envelope.request_id, envelope.headers)
+            watch.trace = self._tracing.begin(name, envelope.request_id, envelope.headers, envelope.trace)
         return watch
 
     async def _open(
@@ -191,6 +191,7 @@ def _make_call(
         hub_token=envelope.hub_token,
         version=envelope.version,
         headers=envelope.headers,
+        trace=envelope.trace,
         watch=watch,
         named=None if first is None else first.named,
     )

@@ -11,7 +11,6 @@ from modelyard.server.api.v2.call import Call, Handler, Incoming
 from modelyard.server.api.v2.requests import require_same
 from modelyard.server.services.predict import Predict
 from modelyard.server.services.targets import Address
-from modelyard.server.telemetry.tracing import read_caller
 from modelyard.wire.messages import PostModelOutputsRequest
 from modelyard.wire.notes import encode_note, take_batch
 
@@ -113,7 +112,7 @@ def _make_note(call: Call) -> bytes:
     trace = call.watch and call.watch.trace
     if trace:
         return encode_note(call.request_id, trace.traceparent, trace.tracestate, asks_batch=True)
-    caller = read_caller(call.headers)
+    caller = call.trace
     if caller is not None:
         return encode_note(call.request_id, caller.traceparent, caller.tracestate)
     return encode_note(call.request_id)
