@@ -59,19 +59,22 @@ def _make_plain(match: Match, usual: Usual) -> Incoming | None:
 
 
 def _make_message(match: Match, query: bytes, body: bytes, usual: Usual | None) -> Message:
-    where = match.route.binding.body
     message: Message | None = None if usual is None else make_usual(usual)
-    if message is not None:
-        pass
-    elif where == WHOLE and body:
-        message = _read_strictly(match.route.method, body)
-    else:
-        message = match.route.method.request_type()
-        if where and body:
-            fill(getattr(message, where), read_object(body))
-    if query and where != WHOLE:
+    if message is None:
+        message = _read_body_of(match, body)
+    if query and match.route.binding.body != WHOLE:
         fill_from_query(message, query)
     fill_from_path(message, match)
+    return message
+
+
+def _read_body_of(match: Match, body: bytes) -> Message:
+    method, where = match.route.method, match.route.binding.body
+    if where == WHOLE and body:
+        return _read_strictly(method, body)
+    message = method.request_type()
+    if where and body:
+        fill(getattr(message, where), read_object(body))
     return message
 
 

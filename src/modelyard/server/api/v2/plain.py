@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from modelyard.wire.messages import PostModelOutputsRequest
+from modelyard.wire.messages import DecodeError, PostModelOutputsRequest
 from modelyard.wire.nesting import MANY, MAX_BYTES, find_inside, wrap
 
 _NAMES, _INPUTS = b"\x0a\x12\x1a", 0x22
@@ -58,8 +58,11 @@ def make_plain(names: bytes, text: bytes) -> bytes | None:
     return names + wrap(_NESTED, text)
 
 
-def _read_names(names: bytes) -> Named:
-    message = PostModelOutputsRequest.FromString(names)
+def _read_names(names: bytes) -> Named | None:
+    try:
+        message = PostModelOutputsRequest.FromString(names)
+    except DecodeError:
+        return None
     owner = message.user_app_id
     found = Named(owner.user_id, owner.app_id, message.model_id, message.version_id)
     if len(_named) >= _KEPT:
