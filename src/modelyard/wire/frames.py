@@ -224,7 +224,8 @@ class FrameDecoder:
             kind = _KINDS[number]
             if kind is None:
                 raise InternalError(f"a frame of unknown kind {number}")
-            check_size(size, self.max_payload_bytes)
+            if size > self.max_payload_bytes:
+                check_size(size, self.max_payload_bytes)
             body = start + HEADER_BYTES
             if body + size > end:
                 if size > self._large_bytes:

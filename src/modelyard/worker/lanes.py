@@ -64,6 +64,13 @@ class Lanes:
 
     def take_now(self) -> Task | None:
         """The task whose turn it is; None where there is none."""
+        if not self._express:
+            try:
+                task = self._others.popleft()
+            except IndexError:
+                return None
+            self._is_express_next = True
+            return task
         while self._express or self._others:
             is_express = self._is_express_next
             for lane in (self._express, self._others) if is_express else (self._others, self._express):

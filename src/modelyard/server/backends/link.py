@@ -66,13 +66,10 @@ class WorkerLink(FrameLink):
         self._calls: dict[int, asyncio.Future[bytes]] = {}
         self._exchanges: dict[int, LinkExchange] = {}
         self._is_cut = False
+        self.is_open = False
+        """See `Link.is_open`."""
         self.closed = asyncio.Event()
         """Set when the connection is gone."""
-
-    @property
-    def is_open(self) -> bool:
-        """See `Link.is_open`."""
-        return self._is_admitted and self._transport is not None
 
     async def call(self, payload: bytes, *, time_left_s: float | None = None, is_express: bool = False) -> bytes:
         """See `Link.call`. Raises what the worker reports, `WorkerCrashed`, `TooLarge`."""
@@ -151,6 +148,7 @@ class WorkerLink(FrameLink):
 
     def on_lost(self) -> None:
         """The worker is gone: everything that it held fails."""
+        self.is_open = False
         self._cancel_stranger()
         calls, exchanges = self._calls, self._exchanges
         self._calls, self._exchanges = {}, {}
@@ -186,7 +184,7 @@ class WorkerLink(FrameLink):
             raise InternalError(f"a worker begins with HELLO, not {frame.kind.name}")
         if not self._owner.on_hello(self, Hello.decode(frame.payload)):
             raise InternalError("a connection was refused: wrong token, replica or protocol")
-        self._is_admitted = True
+        self._is_admitted = self.is_open = True
         self._cancel_stranger()
         self._decoder.max_payload_bytes = self._max_payload_bytes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
@@ -36,6 +37,8 @@ class Shortcuts(Protocol):
 
     memo: dict[str, Any]
     """What the application made of the request's head. It is there again when the same head comes again."""
+    task: asyncio.Task[None] | None
+    """The one that the application answers in."""
 
     @property
     def has_body(self) -> bool:

@@ -54,11 +54,6 @@ class Slots:
         """Set when it is leaving and holds nothing."""
         self._on_idle: Callable[[Slots], None] | None = None
 
-    @property
-    def is_free(self) -> bool:
-        """May it get one now?"""
-        return self.in_flight < self.size and not self.is_leaving and self.link.is_open
-
     def give_back(self) -> None:
         """One is done."""
         self.in_flight -= 1
@@ -92,7 +87,10 @@ def choose(replicas: Iterable[Slots]) -> Slots | None:
     """The free replica with the fewest in flight; None where none is free."""
     best: Slots | None = None
     for one in replicas:
-        if one.is_free and (best is None or one.in_flight < best.in_flight):
+        in_flight = one.in_flight
+        if in_flight >= one.size or one.is_leaving or not one.link.is_open:
+            continue
+        if best is None or in_flight < best.in_flight:
             best = one
     return best
 

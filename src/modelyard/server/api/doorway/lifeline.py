@@ -55,26 +55,28 @@ class Lifeline:
     Args:
         deadline: A `time.monotonic()` value; None for no limit.
         lookout: The door's.
+        shortcuts: Where the carrier has them: they know the task, and tell at once, without another, who leaves.
     """
 
     __slots__ = ("_deadline", "_lookout", "_reason", "_receive", "_shortcuts", "_task", "_timer", "_watcher")
 
-    def __init__(self, deadline: float | None, lookout: Lookout) -> None:
+    def __init__(self, deadline: float | None, lookout: Lookout, shortcuts: Shortcuts | None = None) -> None:
         self._deadline = deadline
         self._lookout = lookout
         self._reason: ModelyardError | None = None
         self._receive: Receive | None = None
-        self._shortcuts: Shortcuts | None = None
+        self._shortcuts = shortcuts
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Lifeline:
-        loop = self._lookout.loop
-        self._task = asyncio.current_task(loop)
+        shortcuts = self._shortcuts
+        self._task = asyncio.current_task(self._lookout.loop) if shortcuts is None else shortcuts.task
         if self._deadline is not None:
             left_s = max(0.0, self._deadline - time.monotonic())
-            self._timer = loop.call_later(left_s, self._end, DeadlineExceeded("the deadline has passed"))
+            over = DeadlineExceeded("the deadline has passed")
+            self._timer = self._lookout.loop.call_later(left_s, self._end, over)
         return self
 
     def __exit__(
@@ -94,17 +96,11 @@ class Lifeline:
         if kind is asyncio.CancelledError and not others:
             raise self._reason from None
 
-    def watch(self, receive: Receive, shortcuts: Shortcuts | None = None) -> None:
-        """Look for a disconnect from here on. Only where all that matters of the request has been read: what else
-        arrives is thrown away.
-
-        Args:
-            receive: ASGI's receive.
-            shortcuts: Where the carrier has them: they tell at once, and without a task.
-        """
-        if shortcuts is not None:
-            self._shortcuts = shortcuts
-            shortcuts.listen(self.hang_up)
+    def watch(self, receive: Receive) -> None:
+        """Look for a disconnect from here on, by ASGI's receive where there are no shortcuts. Only where all that
+        matters of the request has been read: what else arrives is thrown away."""
+        if self._shortcuts is not None:
+            self._shortcuts.listen(self.hang_up)
             return
         self._receive = receive
         self._lookout.add(self)

@@ -7,7 +7,7 @@ import re
 
 PREFIX_HEADER = b"x-clarifai-request-id-prefix"
 ANSWER_HEADER = b"x-request-id"
-POOL_BYTES = 1024
+POOL_BYTES, ID_DIGITS = 1024, 32
 PREFIX_GRAMMAR = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -15,17 +15,20 @@ class _Randomness:
     """Random bytes of the system's, fetched for many ids at once: a system call costs as much as the rest of an id."""
 
     def __init__(self) -> None:
-        self._pool = b""
+        self._digits = ""
+        self._at = 0
         os.register_at_fork(after_in_child=self._forget)
 
-    def take(self, size: int) -> bytes:
-        """The next bytes; none is given out twice, nor by two processes."""
-        pool = self._pool if len(self._pool) >= size else os.urandom(POOL_BYTES)
-        self._pool = pool[size:]
-        return pool[:size]
+    def take(self) -> str:
+        """The next 32 hex digits; none is given out twice, nor by two processes."""
+        at = self._at
+        if at >= len(self._digits):
+            self._digits, at = os.urandom(POOL_BYTES).hex(), 0
+        self._at = at + ID_DIGITS
+        return self._digits[at : at + ID_DIGITS]
 
     def _forget(self) -> None:
-        self._pool = b""
+        self._digits = ""
 
 
 _randomness = _Randomness()
@@ -33,7 +36,7 @@ _randomness = _Randomness()
 
 def make_request_id(prefix: bytes | None) -> str:
     """`prefix-<32 hex digits>`; a prefix that is not plain (it reaches logs and headers) is left out."""
-    unique = _randomness.take(16).hex()
+    unique = _randomness.take()
     if prefix and PREFIX_GRAMMAR.fullmatch(prefix):
         return f"{prefix.decode('ascii')}-{unique}"
     return unique

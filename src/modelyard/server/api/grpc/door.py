@@ -99,7 +99,7 @@ class GrpcDoor:
         if encoding not in ACCEPTED_ENCODINGS:
             text = f"grpc-encoding {encoding!r} is not supported"
             return await answer.finish(GRPC_UNIMPLEMENTED, text, [ACCEPT_ENCODING])
-        with Lifeline(envelope.deadline, self._lookout) as lifeline:
+        with Lifeline(envelope.deadline, self._lookout, shortcuts) as lifeline:
             is_silent = shortcuts is not None and not shortcuts.has_body
             if is_silent and await self._is_refused(method, envelope, answer):
                 return None
@@ -113,7 +113,7 @@ class GrpcDoor:
                 payload = await read_only_message(first, receive, encoding, self._max_message_bytes)
             named = read_plain(payload) if method.request_type is PostModelOutputsRequest else None
             incoming = Incoming(parse(method, payload), payload, named)
-            lifeline.watch(receive, shortcuts)
+            lifeline.watch(receive)
             if not method.is_server_streaming:
                 reply = await self._v2.unary(method.name, incoming, envelope)
                 return await answer.only(_serialise(reply), retry_trailers(reply))

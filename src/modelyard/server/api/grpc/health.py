@@ -47,9 +47,9 @@ class GrpcHealthDoor:
         head = recall_head(scope)
         answer = Answer(send, make_request_id(None))
         try:
-            with Lifeline(read_deadline(head.timeout), self._lookout) as lifeline:
+            with Lifeline(read_deadline(head.timeout), self._lookout, scope.get(SHORTCUTS)) as lifeline:
                 payload = await read_only_message(await receive(), receive, head.encoding, MAX_REQUEST_BYTES)
-                lifeline.watch(receive, scope.get(SHORTCUTS))
+                lifeline.watch(receive)
                 await self._answer(scope["path"], payload, head.caller.authorization, answer)
         except (Cancelled, OSError):
             pass

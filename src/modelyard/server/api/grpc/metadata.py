@@ -51,7 +51,11 @@ def read_head(headers: Headers) -> CallHead:
 
 def recall_head(scope: Scope) -> CallHead:
     """As `read_head`, and once where the carrier knows the same head again."""
-    return recall(scope, HEAD, lambda scope: read_head(scope["headers"]))
+    return recall(scope, HEAD, _read_scope)
+
+
+def _read_scope(scope: Scope) -> CallHead:
+    return read_head(scope["headers"])
 
 
 def read_deadline(value: bytes | None) -> float | None:

@@ -27,7 +27,7 @@ def take_plain(event: Event, max_bytes: int) -> bytes | None:
     """The message, where the first event has all of it, uncompressed and nothing else: nearly all requests."""
     body: bytes = event.get("body", b"")
     size = len(body) - PREFIX.size
-    if 0 <= size <= max_bytes and body[0] == 0 and int.from_bytes(body[1:5], "big") == size:
+    if 0 <= size <= max_bytes and PREFIX.unpack_from(body) == (0, size):
         return body[PREFIX.size :]
     return None
 

@@ -85,7 +85,7 @@ class RestDoor:
             await visit.refuse(415, "a compressed request body is not supported")
             return
         envelope = visit.make_envelope()
-        with Lifeline(envelope.deadline, self._lookout) as lifeline:
+        with Lifeline(envelope.deadline, self._lookout, visit.shortcuts) as lifeline:
             if match.route.method.is_client_streaming:
                 await self._stream_both(visit, match, envelope, lifeline)
             else:
@@ -113,7 +113,7 @@ class RestDoor:
                 return
         body = await requests.read_body(first, visit.receive, _body_limit(method))
         incoming = requests.make_incoming(match, visit.scope["query_string"], body)
-        lifeline.watch(visit.receive, visit.shortcuts)
+        lifeline.watch(visit.receive)
         if method.is_server_streaming:
             await visit.stream(method, self._v2.stream(method.name, _one(incoming), envelope))
         else:

@@ -85,7 +85,8 @@ class V2:
         method = self.find(name)
         watch, code, caller = self._begin(name, envelope), GONE, None
         try:
-            caller = await self._authenticate(method, envelope)
+            recalled = None if method.is_open else self._access.recall(envelope.authorization)
+            caller = recalled or await self._authenticate(method, envelope)
             call = self._authorize(method, caller, incoming, envelope, watch)
             reply = _complete(await self._handlers[name](call, incoming.message), envelope)
             code = read_code(reply)
@@ -154,9 +155,8 @@ class V2:
     async def _authenticate(self, method: Method, envelope: Envelope) -> Caller | None:
         if method.is_open:
             return None
-        if caller := self._access.recall(envelope.authorization):
-            return caller
-        return await self._access.authenticate(envelope.authorization)
+        recalled = self._access.recall(envelope.authorization)
+        return recalled or await self._access.authenticate(envelope.authorization)
 
     def _authorize(
         self, method: Method, caller: Caller | None, first: Incoming, envelope: Envelope, watch: Stopwatch

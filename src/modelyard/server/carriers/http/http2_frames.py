@@ -56,8 +56,9 @@ def pack_frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> byte
 
 def pack_block(block: bytes, flags: int, stream: int, max_frame: int) -> bytes:
     """A block of headers as HEADERS, and as many CONTINUATION as the client's largest frame makes necessary."""
-    if len(block) <= max_frame:
-        return pack_head(len(block), HEADERS, flags | END_HEADERS, stream) + block
+    size = len(block)
+    if size <= max_frame:
+        return HEAD.pack(size >> 8, size & 0xFF, HEADERS, flags | END_HEADERS, stream) + block
     frames = [pack_frame(HEADERS, flags, stream, block[:max_frame])]
     for start in range(max_frame, len(block), max_frame):
         is_last = start + max_frame >= len(block)

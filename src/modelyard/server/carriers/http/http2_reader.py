@@ -106,12 +106,15 @@ class FrameReader:
             length = high << 8 | low
             if kind == DATA and self._block is None:
                 body = at + HEAD.size
-                if flags & PADDED:
-                    if size == body:
-                        break
-                    at = self._begin_padded(data[body], length, flags, number & MAX_STREAM, body)
-                else:
-                    at = self._begin_data(length, flags, number & MAX_STREAM, body)
+                if length < DEFAULT_FRAME_BYTES and 0 < length <= size - body and not flags & PADDED:
+                    at = body + length
+                    self.progress += 1
+                    piece = bytes(data[body:at])
+                    self._handler.on_data(number & MAX_STREAM, piece, length, ends=bool(flags & END_STREAM))
+                    continue
+                if flags & PADDED and size == body:
+                    break
+                at = self._begin_body(data, length, flags, number & MAX_STREAM, body)
                 continue
             end = at + HEAD.size + length
             self._check(kind, length)
@@ -128,7 +131,13 @@ class FrameReader:
         if self._block is not None and kind != CONTINUATION:
             raise Http2Error(PROTOCOL_ERROR, "headers that go on in a frame that is not theirs")
 
-    # Data.
+    # Data. A small frame that is there in one piece has been passed on already.
+
+    def _begin_body(self, data: bytes | memoryview, length: int, flags: int, number: int, at: int) -> int:
+        """Where the body begins."""
+        if flags & PADDED:
+            return self._begin_padded(data[at], length, flags, number, at)
+        return self._begin_data(length, flags, number, at)
 
     def _begin_data(self, length: int, flags: int, number: int, at: int) -> int:
         """Where the body begins."""

@@ -33,6 +33,8 @@ QUEUE_BYTES = 65_536
 TURN_BYTES = 262_144
 """So much of an answer is sent before another has its turn."""
 BODILESS = frozenset({204, 205, 304})
+_EMPTY: deque[tuple[memoryview, int]] = deque()
+"""The queue of the many streams that never have one."""
 NEW, STARTED, WHOLE, COMPLETE = range(4)
 """What was sent: nothing, headers, the body (trailers are to come), all."""
 
@@ -91,7 +93,7 @@ class Http2Stream(Exchange):
         self._has_trailers = False
         self._has_no_body = False
         self._trailers = b""
-        self._queue: deque[tuple[memoryview, int]] = deque()
+        self._queue = _EMPTY
         """What of the body waits for room, with the flags of the frame that ends each piece."""
         self._queued = 0
         self._room: asyncio.Future[None] | None = None
@@ -170,12 +172,12 @@ class Http2Stream(Exchange):
     def reply(self, status: int, headers: Headers, body: bytes, trailers: Headers | None = None) -> bool:
         """See `Shortcuts`."""
         connection, number, size = self._connection, self.number, len(body)
-        room = min(self.out_window, connection.out_window, connection.max_frame, JOIN_BYTES)
-        if self._state != NEW or self.is_reset or connection.is_paused or not 0 < size <= room:
-            return False
-        if self._is_bodiless(status):
-            return False
         max_frame = connection.max_frame
+        fits = 0 < size <= JOIN_BYTES and size <= max_frame
+        if not fits or size > self.out_window or size > connection.out_window or connection.is_paused:
+            return False
+        if self._state != NEW or self.is_reset or self._is_bodiless(status):
+            return False
         head = pack_block(encode_block(status, headers), 0, number, max_frame)
         end = b"" if trailers is None else pack_block(encode_fields(trailers), END_STREAM, number, max_frame)
         flags = END_STREAM if trailers is None else 0
@@ -299,6 +301,7 @@ class Http2Stream(Exchange):
 
     def _enqueue(self, piece: memoryview, ends: int) -> None:
         if not self._queue:
+            self._queue = deque()
             self.progressed_at = self._loop.time()
             self._flush()
         self._queue.append((piece, ends))
