@@ -26,7 +26,7 @@ from opentelemetry.trace.status import Status, StatusCode
 
 from modelyard.errors import InvalidRequest
 from modelyard.server.telemetry.sampling import make_sampler
-from modelyard.server.telemetry.tracing import Caller, Trace, Tracing, Verdict
+from modelyard.server.telemetry.tracing import Caller, Trace, Tracing, Verdict, never
 
 TRACES_PATH = "/v1/traces"
 STOP_S = 3.0
@@ -65,7 +65,7 @@ class Otlp:
         sampler = make_sampler(os.environ)
         self.tracing = Tracing(
             sample=self._ask_sampler if sampler is None else sampler.sample,
-            is_spent=None if sampler is None else sampler.is_spent,
+            is_spent=never if sampler is None else sampler.is_spent,
             make_trace_id=provider.id_generator.generate_trace_id,
             make_span_id=provider.id_generator.generate_span_id,
             finish=self._finish,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from modelyard.server.telemetry.tracing import NOT_SAMPLED, Caller, Verdict
+from modelyard.server.telemetry.tracing import NOT_SAMPLED, Caller, Verdict, never
 
 TRACES_PER_S = 20.0
 """How many traces begin here in a second where nobody chose a sampler. A trace costs 0.1 to 0.4 ms of the processor,
@@ -27,7 +27,7 @@ class Sampler:
         is_spent: Is no trace recorded that would begin here now?
     """
 
-    def __init__(self, begin: Begin, *, is_parent_asked: bool, is_spent: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, begin: Begin, *, is_parent_asked: bool, is_spent: Callable[[], bool] = never) -> None:
         self._begin = begin
         self._is_parent_asked = is_parent_asked
         self.is_spent = is_spent

@@ -133,6 +133,11 @@ def current_trace() -> Trace | None:
     return _current.get()
 
 
+def never() -> bool:
+    """Of samplers that are not asked by number."""
+    return False
+
+
 class Tracing:
     """Begins traces.
 
@@ -151,13 +156,13 @@ class Tracing:
         make_trace_id: Callable[[], int],
         make_span_id: Callable[[], int],
         finish: Callable[[Trace], None],
-        is_spent: Callable[[], bool] | None = None,
+        is_spent: Callable[[], bool] = never,
     ) -> None:
         self._sample = sample
         self._make_trace_id = make_trace_id
         self._make_span_id = make_span_id
         self._finish = finish
-        self._is_spent = is_spent or _never
+        self._is_spent = is_spent
 
     def begin(self, method: str, request_id: str, headers: Headers, caller: Caller | None = None) -> Trace | None:
         """A request came, in its caller's trace, where there is one; None where it is not recorded."""
@@ -173,7 +178,3 @@ class Tracing:
         trace.is_grpc = any(name == b"content-type" and value.startswith(GRPC_TYPE) for name, value in headers)
         _current.set(trace)
         return trace
-
-
-def _never() -> bool:
-    return False
