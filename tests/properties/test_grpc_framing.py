@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from modelyard.errors import InvalidRequest, TooLarge
 from modelyard.server.api.asgi import make_app
-from modelyard.server.api.grpc.framing import MessageReader
+from modelyard.server.api.grpc.framing import JOINED_BYTES, MessageReader
 from modelyard.server.api.grpc.metadata import parse_timeout, status_headers
 from modelyard.wire.messages import PostModelOutputsRequest
+from modelyard.wire.pieces import Payload, Pieces, join
 from support.doors import EchoHandlers, frame, grpc_exchange, http_exchange, make_v2
 
 MAX_BYTES = 2000
@@ -32,7 +33,11 @@ def split(data: st.DataObject, stream: bytes) -> list[bytes]:
 
 
 def take_all(reader: MessageReader, chunks: list[bytes]) -> list[bytes]:
-    async def take() -> list[bytes]:
+    return [join(one) for one in take_payloads(reader, chunks)]
+
+
+def take_payloads(reader: MessageReader, chunks: list[bytes]) -> list[Payload]:
+    async def take() -> list[Payload]:
         found = []
         for chunk in chunks:
             reader.feed(chunk)
@@ -54,6 +59,24 @@ def test_any_split_gives_the_same_messages(
     reader = MessageReader(encoding, MAX_BYTES)
     assert take_all(reader, split(data, stream)) == [one for one, _ in payloads]
     assert reader.is_between_messages
+
+
+@given(sizes=st.lists(st.sampled_from([5, JOINED_BYTES, JOINED_BYTES + 1, 500_000]), max_size=3), data=st.data())
+def test_large_messages_come_in_the_pieces_that_they_came_in(sizes: list[int], data: st.DataObject) -> None:
+    messages = [bytes([size % 251]) * size for size in sizes]
+    chunks = split(data, b"".join(map(frame, messages)))
+    found = take_payloads(MessageReader("identity", 1_000_000), chunks)
+    assert [join(one) for one in found] == messages
+    for one in found:
+        if isinstance(one, Pieces):
+            assert len(one) > JOINED_BYTES
+            assert all(len(part) for part in one.parts)
+
+
+def test_crumbs_of_a_large_message_are_joined() -> None:
+    stream = frame(b"x" * 300_000)
+    (found,) = take_payloads(MessageReader("identity", 400_000), [stream[at : at + 50] for at in range(0, 300_005, 50)])
+    assert found == b"x" * 300_000
 
 
 @given(noise=st.binary(max_size=300), encoding=st.sampled_from(["identity", "gzip", "deflate"]), data=st.data())

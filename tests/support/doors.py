@@ -25,6 +25,7 @@ from modelyard.wire.messages import (
     SingleUserResponse,
     StatusCode,
 )
+from modelyard.wire.outline import complete
 
 ALL = Caller(user_id="ann", token_id="t1")
 KEY = "Key all"
@@ -60,6 +61,7 @@ class EchoHandlers:
     async def echo(self, call: Call, request: Any) -> Reply:
         """Answers the inputs' texts; special texts misbehave."""
         self.calls.append(call)
+        request = complete(request, call.raw)
         text = request.inputs[0].data.text.raw if request.inputs else ""
         await self._misbehave(text)
         answer = MultiOutputResponse()
@@ -69,7 +71,7 @@ class EchoHandlers:
 
     async def generate(self, call: Call, request: Any) -> AsyncIterator[Reply]:
         self.calls.append(call)
-        for one in request.inputs:
+        for one in complete(request, call.raw).inputs:
             await self._misbehave(one.data.text.raw)
             self.answered += 1
             yield MultiOutputResponse(outputs=[Output(data=one.data)])
@@ -78,9 +80,10 @@ class EchoHandlers:
         self.calls.append(call)
         async for incoming in incomings:
             self.received.append(incoming)
-            for one in incoming.message.inputs:  # type: ignore[attr-defined]
+            inputs = complete(incoming.message, incoming.raw).inputs  # type: ignore[attr-defined]
+            for one in inputs:
                 await self._misbehave(one.data.text.raw)
-            yield MultiOutputResponse(outputs=[Output(data=one.data) for one in incoming.message.inputs])  # type: ignore[attr-defined]
+            yield MultiOutputResponse(outputs=[Output(data=one.data) for one in inputs])
 
     async def upload(self, call: Call, incomings: AsyncIterator[Incoming]) -> AsyncIterator[Reply]:
         self.calls.append(call)

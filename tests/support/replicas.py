@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 from modelyard.errors import Cancelled, ModelyardError, WorkerCrashed
 from modelyard.wire.messages import MultiOutputResponse, PostModelOutputsRequest
+from modelyard.wire.pieces import Payload, join
 from modelyard.wire.stats import Stats
 
 ALL_METHODS = frozenset({"predict", "generate", "stream"})
@@ -37,7 +38,7 @@ class EchoLink:
         """What arrived, as the worker would parse it."""
         return [PostModelOutputsRequest.FromString(one) for one in self.payloads]
 
-    async def call(self, payload: bytes, *, time_left_s: float | None = None, is_express: bool = False) -> bytes:
+    async def call(self, payload: Payload, *, time_left_s: float | None = None, is_express: bool = False) -> bytes:
         del time_left_s, is_express
         if not self.is_open:
             raise WorkerCrashed("gone")
@@ -47,7 +48,7 @@ class EchoLink:
         return Stats().encode()
 
     def open(
-        self, method: str, payload: bytes | None, *, time_left_s: float | None = None, is_express: bool = False
+        self, method: str, payload: Payload | None, *, time_left_s: float | None = None, is_express: bool = False
     ) -> EchoExchange:
         del time_left_s, is_express
         self.exchanges.append(EchoExchange(self, method))
@@ -56,9 +57,9 @@ class EchoLink:
             self.exchanges[-1].end()
         return self.exchanges[-1]
 
-    def take(self, payload: bytes) -> list[bytes]:
-        self.payloads.append(payload)
-        return self._answer(PostModelOutputsRequest.FromString(payload))
+    def take(self, payload: Payload) -> list[bytes]:
+        self.payloads.append(join(payload))
+        return self._answer(PostModelOutputsRequest.FromString(self.payloads[-1]))
 
 
 class EchoExchange:

@@ -28,6 +28,7 @@ from modelyard.wire.frames import (
     encode_parts,
 )
 from modelyard.wire.handshake import FAILED, READY, Hello, State
+from modelyard.wire.pieces import Part
 from modelyard.wire.reload import Reloaded, encode_paths
 from modelyard.wire.worker_errors import decode_error
 
@@ -153,7 +154,7 @@ class LocalLink:
                 self.grant(request_id, consumed)
                 consumed = 0
 
-    def _send(self, parts: tuple[bytes, ...]) -> None:
+    def _send(self, parts: tuple[Part, ...]) -> None:
         try:
             for part in parts:
                 self._socket.sendall(part)

@@ -8,6 +8,7 @@ from typing import cast
 
 from modelyard.errors import ModelyardError
 from modelyard.wire.frames import Frame, FrameDecoder
+from modelyard.wire.pieces import Part
 
 HIGH_WATER_BYTES = 1 << 20
 
@@ -25,7 +26,7 @@ class FrameLink(asyncio.BufferedProtocol):
         self._decoder = FrameDecoder(max_payload_bytes=max_payload_bytes)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._outgoing: list[bytes] = []
+        self._outgoing: list[Part] = []
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -37,7 +38,7 @@ class FrameLink(asyncio.BufferedProtocol):
         """The connection is gone."""
         raise NotImplementedError
 
-    def write(self, *parts: bytes) -> None:
+    def write(self, *parts: Part) -> None:
         """Send a frame, in the pieces that `encode_parts` gives; nothing where the connection is gone.
 
         Small frames wait for the end of this turn of the loop: all of a turn leave in one system call, and wake the
@@ -48,7 +49,7 @@ class FrameLink(asyncio.BufferedProtocol):
         self._outgoing.append(parts[0])
         if len(parts) > 1:
             self._flush()
-            self._transport.write(parts[1])
+            self._transport.writelines(parts[1:])
         elif len(self._outgoing) == 1:
             self._loop.call_soon(self._flush)
 

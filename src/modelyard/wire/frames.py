@@ -24,6 +24,7 @@ from functools import partial
 from typing import NamedTuple
 
 from modelyard.errors import InternalError, TooLarge
+from modelyard.wire.pieces import Part, Pieces
 
 PROTOCOL = 1
 """Said in HELLO. A gateway refuses a worker that speaks another."""
@@ -97,22 +98,24 @@ def encode_frame(kind: Kind, request_id: int = 0, payload: bytes = b"", flags: i
 def encode_parts(
     kind: Kind,
     request_id: int,
-    payload: bytes,
+    payload: Part | Pieces,
     flags: int = 0,
     *,
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
     time_left: int = 0,
-) -> tuple[bytes, ...]:
-    """One frame as the pieces to write: one where it is small, header and payload (not copied) where it is large.
+) -> tuple[Part, ...]:
+    """One frame as the parts to write: one where it is small, header and payload (not copied) where it is large.
 
     Raises:
         TooLarge: The payload is above `max_payload_bytes`.
     """
     size = len(payload)
-    if size <= LARGE_BYTES:
-        return (HEADER.pack(size, kind, flags, time_left, request_id) + payload,)
-    check_size(size, max_payload_bytes)
-    return HEADER.pack(size, kind, flags, time_left, request_id), payload
+    if size > LARGE_BYTES:
+        check_size(size, max_payload_bytes)
+    head = HEADER.pack(size, kind, flags, time_left, request_id)
+    if isinstance(payload, Pieces):
+        return head, *payload.parts
+    return (head + payload,) if size <= LARGE_BYTES else (head, payload)
 
 
 def check_size(size_bytes: int, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> None:

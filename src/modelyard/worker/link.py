@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from modelyard.wire.frames import MAX_PAYLOAD_BYTES, Frame, FrameDecoder, Kind, encode_credit, encode_parts
+from modelyard.wire.pieces import Part
 
 LINGER_S = 0.000_2
 """How long an item of a stream waits for the next one, where the last one left that short a while ago."""
@@ -26,7 +27,7 @@ class Link:
     def __init__(self, connection: socket.socket, *, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> None:
         self._socket = connection
         self._max_payload_bytes = max_payload_bytes
-        self._waiting: deque[tuple[bytes, ...]] = deque()
+        self._waiting: deque[tuple[Part, ...]] = deque()
         self._sending = threading.Lock()
         self._decoder = FrameDecoder(max_payload_bytes=max_payload_bytes)
         self._is_held = False
@@ -140,7 +141,7 @@ class Link:
             self._is_lingering = False
             self.send_now()
 
-    def _post(self, parts: tuple[bytes, ...]) -> None:
+    def _post(self, parts: tuple[Part, ...]) -> None:
         self._waiting.append(parts)
         if not self._is_held or len(parts) > 1:
             self._send_all()
@@ -155,7 +156,7 @@ class Link:
                 self._sending.release()
 
     def _send_waiting(self) -> None:
-        small: list[bytes] = []
+        small: list[Part] = []
         try:
             while self._waiting:
                 parts = self._waiting.popleft()
@@ -163,7 +164,8 @@ class Link:
                 if len(parts) > 1:
                     self._socket.sendall(b"".join(small))
                     small.clear()
-                    self._socket.sendall(parts[1])
+                    for part in parts[1:]:
+                        self._socket.sendall(part)
             if small:
                 self._socket.sendall(small[0] if len(small) == 1 else b"".join(small))
         except OSError:

@@ -144,17 +144,25 @@ def test_frames_may_come_byte_by_byte(frames: list[Sent]) -> None:
     assert read([data[at : at + 1] for at in range(len(data))], from_buffer=True) == read([data])
 
 
-def test_frames_of_one_size_are_told_together() -> None:
+def test_frames_of_one_body_are_told_together() -> None:
     counted = []
 
     class Counting(Heard):
         def on_data(self, number: int, piece: bytes, counted_: int, **flags: bool) -> None:
             counted.append((number, counted_, flags["ends"], flags["goes_on"]))
 
-    frames = frame(DATA, 0, 1, FULL) * 4 + frame(DATA, 0, 3, FULL) + frame(DATA, END_STREAM, 3, FULL)
-    FrameReader(Counting()).feed(memoryview(frames))
+    frames = frame(DATA, 0, 1, FULL) * 3 + frame(DATA, 0, 1, b"rest") + frame(DATA, 0, 3, FULL)
+    frames += frame(DATA, END_STREAM, 3, FULL) + frame(DATA, 0, 5, FULL + b"more")
+    reader = FrameReader(Counting())
+    reader.feed(memoryview(frames)[:-1])
+    reader.feed(memoryview(frames)[-1:])
     size = len(FULL)
-    assert counted == [(1, 4 * size, False, True), (3, size, False, True), (3, size, True, True)]
+    assert counted == [
+        (1, 3 * size + 4, False, False),
+        (3, 2 * size, True, True),
+        (5, size + 3, False, True),
+        (5, 1, False, False),
+    ]
 
 
 def test_progress_is_counted_by_frames_and_whole_blocks() -> None:

@@ -23,6 +23,7 @@ from modelyard.server.routing.router import Router
 from modelyard.server.services.predict import Predict
 from modelyard.server.services.targets import Address, Targets
 from modelyard.wire.messages import ModelVersion, MultiOutputResponse, PostModelOutputsRequest
+from modelyard.wire.pieces import Payload, Pieces
 from support.house import House
 from support.replicas import ALL_METHODS, EchoLink
 from support.stores import add_model, add_version, make_deployment, make_version
@@ -41,7 +42,7 @@ class OnePage:
 @dataclass
 class Message:
     message: PostModelOutputsRequest
-    raw: bytes | None = None
+    raw: Payload | None = None
 
 
 class Desk:
@@ -57,11 +58,13 @@ class Desk:
     def serve(self, version_id: str = "v1") -> None:
         self.router.add("r", version_id, self.link, 4, ALL_METHODS)
 
-    async def ask(self, request: PostModelOutputsRequest, raw: bytes | None = None) -> list[str]:
+    async def ask(self, request: PostModelOutputsRequest, raw: Payload | None = None) -> list[str]:
         return texts(await self.predict.predict(ADDRESS, request, raw, deadline=None))
 
-    async def stream(self, *messages: PostModelOutputsRequest, deadline: float | None = None) -> list[str]:
-        answers = self.predict.stream(ADDRESS, stream(*messages), deadline=deadline)
+    async def stream(
+        self, *messages: PostModelOutputsRequest, deadline: float | None = None, raw: Payload | None = None
+    ) -> list[str]:
+        answers = self.predict.stream(ADDRESS, stream(*messages, raw=raw), deadline=deadline)
         return [text async for one in answers for text in texts(one)]
 
 
@@ -90,9 +93,9 @@ def texts(answer: bytes) -> list[str]:
     return [one.data.text.raw for one in MultiOutputResponse.FromString(answer).outputs]
 
 
-async def stream(*messages: PostModelOutputsRequest) -> AsyncIterator[Message]:
+async def stream(*messages: PostModelOutputsRequest, raw: Payload | None = None) -> AsyncIterator[Message]:
     for one in messages:
-        yield Message(one)
+        yield Message(one, raw)
 
 
 async def test_predict_answers(serving: Desk) -> None:
@@ -148,6 +151,35 @@ async def test_urls_are_fetched_and_the_bytes_that_came_are_not_used(serving: De
     image = serving.link.requests[0].inputs[0].data.image
     assert (image.base64, image.url) == (b"page", "u")
     assert len(serving.link.requests[0].inputs) == 1
+
+
+async def test_a_large_request_is_passed_on_in_its_pieces(serving: Desk) -> None:
+    whole, outline = say("a"), say("a")
+    whole.inputs[0].data.image.base64 = b"x" * 100_000
+    raw = whole.SerializeToString()
+    await serving.ask(outline, Pieces([raw[:70_000], raw[70_000:]]))
+    assert serving.link.payloads[0].endswith(raw)
+    await serving.ask(whole)
+    assert serving.link.payloads[1] == serving.link.payloads[0]
+
+
+@pytest.mark.parametrize("method", ["predict", "stream"])
+async def test_what_needs_the_large_values_gets_them(serving: Desk, method: str) -> None:
+    """An outline says that there is an image, and has none: its URL is not fetched for that."""
+    whole, outline = say(), say()
+    for request, content in ((whole, b"x" * 100_000), (outline, b"")):
+        image = request.inputs.add().data.image
+        image.url, image.base64 = "not there", content
+        request.model.model_version.output_info.data.concepts.add(id="dog")
+        request.inputs.add().data.image.url = "u"
+    pieces = Pieces([whole.SerializeToString()])
+    if method == "predict":
+        await serving.ask(outline, pieces)
+    else:
+        await serving.stream(outline, raw=pieces)
+    seen = serving.link.requests[0]
+    assert [one.data.image.base64 for one in seen.inputs] == [b"x" * 100_000, b"page"]
+    assert [one.id for one in seen.model.model_version.output_info.data.concepts] == ["dog"]
 
 
 async def test_a_url_that_cannot_be_fetched_reaches_no_model(serving: Desk) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 from modelyard.config.schema import NO_BATCHING, BatchingInfo
 from modelyard.errors import ModelyardError
 from modelyard.server.records import ModelKey
+from modelyard.wire.pieces import Payload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ class Exchange(Protocol):
         """Serialised `MultiOutputResponse` messages, in order. A unary call gives exactly one."""
         ...
 
-    async def send(self, payload: bytes) -> None:
+    async def send(self, payload: Payload) -> None:
         """Send one more request message (stream only). Waits for credit where the worker reads slowly.
 
         Does nothing once the answers have ended: whoever iterates them is told how.
@@ -100,7 +101,7 @@ class Link(Protocol):
         """Can it carry requests? Once False, never again True; requests then raise `WorkerCrashed`."""
         ...
 
-    async def call(self, payload: bytes, *, time_left_s: float | None = None, is_express: bool = False) -> bytes:
+    async def call(self, payload: Payload, *, time_left_s: float | None = None, is_express: bool = False) -> bytes:
         """`predict`: one serialised `PostModelOutputsRequest` in, one `MultiOutputResponse` out. Cancelling the
         awaiting task cancels the request in the worker.
 
@@ -113,7 +114,7 @@ class Link(Protocol):
         ...
 
     def open(
-        self, method: str, payload: bytes | None, *, time_left_s: float | None = None, is_express: bool = False
+        self, method: str, payload: Payload | None, *, time_left_s: float | None = None, is_express: bool = False
     ) -> Exchange:
         """`generate` with its request, or `stream` (None: messages come by `send`). The rest is as in `call`."""
         ...

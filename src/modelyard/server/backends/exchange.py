@@ -13,12 +13,13 @@ from typing import Protocol
 
 from modelyard.errors import Cancelled, InternalError, ModelyardError
 from modelyard.wire.frames import EMPTY, LAST, WINDOW, check_size, cost_of
+from modelyard.wire.pieces import Payload
 
 
 class Port(Protocol):
     """What an exchange needs of its link."""
 
-    def post_message(self, request_id: int, payload: bytes, flags: int) -> None:
+    def post_message(self, request_id: int, payload: Payload, flags: int) -> None:
         """One more message of a request."""
         ...
 
@@ -71,7 +72,7 @@ class LinkExchange:
             self._consumed = 0
         return payload
 
-    async def send(self, payload: bytes) -> None:
+    async def send(self, payload: Payload) -> None:
         """See `Exchange.send`. One sender at a time. Raises `TooLarge` for what no frame may carry."""
         check_size(len(payload))
         while self._message_credit <= 0 and not self._is_over:

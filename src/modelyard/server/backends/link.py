@@ -30,6 +30,7 @@ from modelyard.wire.frames import (
     encode_time,
 )
 from modelyard.wire.handshake import Hello, State
+from modelyard.wire.pieces import Payload
 from modelyard.wire.worker_errors import decode_error
 
 MAX_HELLO_BYTES = 1 << 12
@@ -71,7 +72,7 @@ class WorkerLink(FrameLink):
         self.closed = asyncio.Event()
         """Set when the connection is gone."""
 
-    async def call(self, payload: bytes, *, time_left_s: float | None = None, is_express: bool = False) -> bytes:
+    async def call(self, payload: Payload, *, time_left_s: float | None = None, is_express: bool = False) -> bytes:
         """See `Link.call`. Raises what the worker reports, `WorkerCrashed`, `TooLarge`."""
         flags = FIRST | LAST | EXPRESS if is_express else FIRST | LAST
         request_id = self._open(payload, flags, time_left=encode_time(time_left_s))
@@ -86,7 +87,7 @@ class WorkerLink(FrameLink):
         return await self._wait_for(self._open(payload, 0, kind=Kind.RELOAD))
 
     def open(
-        self, method: str, payload: bytes | None, *, time_left_s: float | None = None, is_express: bool = False
+        self, method: str, payload: Payload | None, *, time_left_s: float | None = None, is_express: bool = False
     ) -> LinkExchange:
         """See `Link.open`. Raises `WorkerCrashed` where the connection is gone, `TooLarge`."""
         flags = FIRST | (GENERATE | LAST if method == "generate" else STREAM)
@@ -106,7 +107,7 @@ class WorkerLink(FrameLink):
 
     # What exchanges need: `exchange.Port`.
 
-    def post_message(self, request_id: int, payload: bytes, flags: int) -> None:
+    def post_message(self, request_id: int, payload: Payload, flags: int) -> None:
         """See `Port.post_message`."""
         self.write(*encode_parts(Kind.REQUEST, request_id, payload, flags))
 
@@ -161,7 +162,7 @@ class WorkerLink(FrameLink):
         self.closed.set()
         self._owner.on_lost(self)
 
-    def _open(self, payload: bytes, flags: int, *, kind: Kind = Kind.REQUEST, time_left: int = 0) -> int:
+    def _open(self, payload: Payload, flags: int, *, kind: Kind = Kind.REQUEST, time_left: int = 0) -> int:
         if not self.is_open:
             raise _crashed()
         self._last_id += 1

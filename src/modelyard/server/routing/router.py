@@ -17,6 +17,7 @@ from modelyard.server.routing.queues import QueueLimits, check_deadline, out_of_
 from modelyard.server.routing.replicas import Slots
 from modelyard.server.telemetry.telemetry import Telemetry
 from modelyard.server.telemetry.tracing import current_trace
+from modelyard.wire.pieces import Payload
 
 
 class Router:
@@ -125,7 +126,7 @@ class Router:
             self._forget(version_id)
         return True
 
-    async def call(self, version_id: str, payload: bytes, *, caller: str = "", deadline: float | None) -> bytes:
+    async def call(self, version_id: str, payload: Payload, *, caller: str = "", deadline: float | None) -> bytes:
         """`predict`: one serialised request in, one answer out. Cancelling the task cancels it in the worker.
 
         Args:
@@ -162,7 +163,7 @@ class Router:
                 _note_work(version_id, began, ended)
 
     def open(
-        self, version_id: str, method: str, payload: bytes | None, *, caller: str = "", deadline: float | None
+        self, version_id: str, method: str, payload: Payload | None, *, caller: str = "", deadline: float | None
     ) -> AbstractAsyncContextManager[Exchange]:
         """`generate` with its request, or `stream` with None: an exchange, to be left when it is over.
 
@@ -177,7 +178,7 @@ class Router:
 
     @asynccontextmanager
     async def _open(
-        self, version_id: str, method: str, payload: bytes, caller: str, deadline: float | None
+        self, version_id: str, method: str, payload: Payload, caller: str, deadline: float | None
     ) -> AsyncIterator[Exchange]:
         group = self._get(version_id)
         check_deadline(deadline)
@@ -256,7 +257,7 @@ def _note_work(version_id: str, began: float, ended: float) -> None:
         trace.note_work(version_id, began, ended)
 
 
-async def _call_until(deadline: float, link: Link, payload: bytes, *, is_express: bool) -> bytes:
+async def _call_until(deadline: float, link: Link, payload: Payload, *, is_express: bool) -> bytes:
     left_s = deadline - time.monotonic()
     try:
         async with asyncio.timeout(left_s):

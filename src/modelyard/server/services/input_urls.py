@@ -29,8 +29,6 @@ class Fetcher(Protocol):
 
 async def fetch_inputs(request: PostModelOutputsRequest, fetcher: Fetcher, *, tenant: str) -> bool:
     """Fetch all URLs of a request at once and put their content in it; was there any? Raises InvalidInput."""
-    if not may_have_urls(request):
-        return False
     wanted = [
         (where, holder)
         for number, one in enumerate(request.inputs)

@@ -26,7 +26,10 @@ from modelyard.server.services.split import Headers
 from modelyard.server.services.targets import Address, Target, Targets
 from modelyard.server.store.base import Store
 from modelyard.server.store.changes import Waiter
+from modelyard.wire.frames import LARGE_BYTES
 from modelyard.wire.messages import PostModelOutputsRequest
+from modelyard.wire.outline import complete
+from modelyard.wire.pieces import Payload, Pieces
 
 MAX_INPUTS = 128
 LOOK_AGAIN_S = 1.0
@@ -43,7 +46,7 @@ class RequestMessage(Protocol):
     def message(self) -> PostModelOutputsRequest: ...
 
     @property
-    def raw(self) -> bytes | None: ...
+    def raw(self) -> Payload | None: ...
 
 
 class Predict:
@@ -70,7 +73,7 @@ class Predict:
         self,
         address: Address,
         request: PostModelOutputsRequest,
-        raw: bytes | None,
+        raw: Payload | None,
         *,
         headers: Headers = (),
         caller: str = "",
@@ -83,7 +86,7 @@ class Predict:
         Args:
             address: Whom it asks.
             request: It.
-            raw: The same, serialised, where the door got it so.
+            raw: The same, serialised, where the door got it so. In pieces: `request` may lack its large values.
             headers: Those that it came with.
             caller: The id of its token: see `Router.call`.
             deadline: `time.monotonic()` at which its caller gives up; None: it waits.
@@ -92,9 +95,9 @@ class Predict:
 
         Raises what `Targets.resolve` and `Router.call` raise, and InvalidRequest or InvalidInput for its inputs.
         """
-        if is_plain and raw is not None and (target := self._recall(address, headers)) is not None:
-            payload = note + target.prefix + raw
-            return await self._router.call(target.version_id, payload, caller=caller, deadline=deadline)
+        if is_plain and isinstance(raw, bytes) and (target := self._recall(address, headers)) is not None:
+            plain = note + target.prefix + raw
+            return await self._router.call(target.version_id, plain, caller=caller, deadline=deadline)
         version_id, payload = await self._prepare(address, request, raw, headers, caller, deadline, note)
         return await self._router.call(version_id, payload, caller=caller, deadline=deadline)
 
@@ -102,7 +105,7 @@ class Predict:
         self,
         address: Address,
         request: PostModelOutputsRequest,
-        raw: bytes | None,
+        raw: Payload | None,
         *,
         headers: Headers = (),
         caller: str = "",
@@ -148,17 +151,17 @@ class Predict:
         self,
         address: Address,
         request: PostModelOutputsRequest,
-        raw: bytes | None,
+        raw: Payload | None,
         headers: Headers,
         caller: str,
         deadline: float | None,
         note: bytes,
-    ) -> tuple[str, bytes]:
+    ) -> tuple[str, Payload]:
         """The version that answers, ready to, and what it is sent."""
         _check_inputs(request)
         target = self._recall(address, headers) or await self._reach(address, headers, caller, deadline)
         if may_have_urls(request):
-            raw = await self._fetch(request, raw, address)
+            request, raw = await self._fetch(request, raw, address)
             await self._hold(target, caller, deadline)
         return target.version_id, _compose(target, request, raw, note)
 
@@ -187,8 +190,10 @@ class Predict:
         try:
             async for one in requests:
                 _check_inputs(one.message)
-                raw = await self._fetch(one.message, one.raw, address)
-                await exchange.send(_compose(target, one.message, raw, note))
+                request, raw = one.message, one.raw
+                if may_have_urls(request):
+                    request, raw = await self._fetch(request, raw, address)
+                await exchange.send(_compose(target, request, raw, note))
                 note = b""
             exchange.end()
         except ModelyardError as error:
@@ -197,9 +202,12 @@ class Predict:
             log.exception("stream.crashed version=%s", target.version_id)
             exchange.cancel(InternalError("a fault of the server while it read the stream"))
 
-    async def _fetch(self, request: PostModelOutputsRequest, raw: bytes | None, address: Address) -> bytes | None:
-        """Fetch what its URLs lead to, into the request; the bytes it came as, where they still are the request."""
-        return None if await fetch_inputs(request, self._fetcher, tenant=address.user_id) else raw
+    async def _fetch(
+        self, request: PostModelOutputsRequest, raw: Payload | None, address: Address
+    ) -> tuple[PostModelOutputsRequest, Payload | None]:
+        """Fetch what its URLs lead to, into the request; beside it the bytes it came as, where they still are it."""
+        request = complete(request, raw)
+        return request, None if await fetch_inputs(request, self._fetcher, tenant=address.user_id) else raw
 
     def _recall(self, address: Address, headers: Headers) -> Target | None:
         """As `_reach`, where there is nothing to wait for: nearly always."""
@@ -286,11 +294,17 @@ def _check_inputs(request: PostModelOutputsRequest) -> None:
         raise InvalidRequest(f"inputs: the request has {count}; at most {MAX_INPUTS} are allowed")
 
 
-def _compose(target: Target, request: PostModelOutputsRequest, raw: bytes | None, note: bytes) -> bytes:
+def _compose(target: Target, request: PostModelOutputsRequest, raw: Payload | None, note: bytes) -> Payload:
     """The bytes for the worker: the note, the version's defaults, then the caller's request."""
     if request.HasField("model") and request.model.model_version.output_info.data.concepts:
-        return note + _merge(target, request)
-    return note + target.prefix + (request.SerializeToString() if raw is None else raw)
+        return note + _merge(target, complete(request, raw))
+    if raw is None:
+        raw = request.SerializeToString()
+    if isinstance(raw, bytes):
+        if len(raw) <= LARGE_BYTES:
+            return note + target.prefix + raw
+        raw = Pieces((raw,))
+    return raw.behind(note + target.prefix)
 
 
 def _merge(target: Target, request: PostModelOutputsRequest) -> bytes:

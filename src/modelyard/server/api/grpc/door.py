@@ -21,12 +21,16 @@ from modelyard.server.api.grpc.metadata import (
     recall_head,
     retry_trailers,
 )
-from modelyard.server.api.grpc.requests import CardinalityViolated, Incomings, parse, read_only_message, take_plain
+from modelyard.server.api.grpc.requests import (
+    CardinalityViolated,
+    Incomings,
+    read_incoming,
+    read_only_message,
+    take_plain,
+)
 from modelyard.server.api.v2.call import Envelope, Incoming, Reply
 from modelyard.server.api.v2.dispatch import V2, log_failure
-from modelyard.server.api.v2.plain import read_plain
 from modelyard.server.carriers.base import SHORTCUTS, Shortcuts
-from modelyard.wire.messages import PostModelOutputsRequest
 from modelyard.wire.methods import SERVICE, Method
 from modelyard.wire.status import (
     GRPC_DEADLINE_EXCEEDED,
@@ -111,8 +115,7 @@ class GrpcDoor:
                 if await self._is_refused(method, envelope, answer):
                     return None
                 payload = await read_only_message(first, receive, encoding, self._max_message_bytes)
-            named = read_plain(payload) if method.request_type is PostModelOutputsRequest else None
-            incoming = Incoming(parse(method, payload), payload, named)
+            incoming = read_incoming(method, payload)
             lifeline.watch(receive)
             if not method.is_server_streaming:
                 reply = await self._v2.unary(method.name, incoming, envelope)

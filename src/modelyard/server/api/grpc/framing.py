@@ -7,14 +7,19 @@ from collections import deque
 
 from modelyard.errors import InvalidRequest, TooLarge
 from modelyard.server.api.grpc.compression import decompress
+from modelyard.wire.pieces import Part, Payload, Pieces
 
 PREFIX = struct.Struct(">BI")
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 """Published clients send upload parts of 127 MiB in one message."""
+JOINED_BYTES = 1 << 18
+"""A message up to this size is joined: to find out what it says in pieces costs more than to copy and parse it."""
+SMALL_PIECE_BYTES = 1 << 13
+"""One that comes in smaller pieces than this is joined, too: each has a price."""
 
 
 class MessageReader:
-    """Takes bytes as they come, gives whole messages. Each byte is copied once.
+    """Takes bytes as they come, gives whole messages: large ones in the pieces that came, small ones joined.
 
     Args:
         encoding: The request's `grpc-encoding`, for messages that say they are compressed.
@@ -43,7 +48,7 @@ class MessageReader:
             self._chunks.append(chunk)
             self._buffered += len(chunk)
 
-    async def take(self) -> bytes | None:
+    async def take(self) -> Payload | None:
         """The next whole message; None until more has arrived.
 
         Raises:
@@ -58,11 +63,14 @@ class MessageReader:
         if length is None or self._buffered < length:
             return None
         self._length = None
-        payload = self._cut(length)
-        return await decompress(payload, self._encoding, self._max_bytes) if self._is_compressed else payload
+        parts = self._cut(length)
+        if self._is_compressed:
+            return await decompress(b"".join(parts), self._encoding, self._max_bytes)
+        is_joined = length <= JOINED_BYTES or length < len(parts) * SMALL_PIECE_BYTES
+        return b"".join(parts) if is_joined else Pieces(parts)
 
     def _read_prefix(self) -> None:
-        flag, length = PREFIX.unpack(self._cut(PREFIX.size))
+        flag, length = PREFIX.unpack(b"".join(self._cut(PREFIX.size)))
         if flag > 1:
             raise InvalidRequest(f"the compression flag of a message is {flag}; 0 and 1 are defined")
         if length > self._max_bytes:
@@ -70,20 +78,21 @@ class MessageReader:
         self._is_compressed = flag == 1
         self._length = length
 
-    def _cut(self, size: int) -> bytes:
+    def _cut(self, size: int) -> list[Part]:
         """The next `size` bytes, which are there."""
-        pieces: list[bytes] = []
+        pieces: list[Part] = []
         self._buffered -= size
         while size:
             chunk = self._chunks[0]
-            piece = chunk[self._offset : self._offset + size] if self._offset or size < len(chunk) else chunk
+            is_whole = not self._offset and size >= len(chunk)
+            piece = chunk if is_whole else memoryview(chunk)[self._offset : self._offset + size]
             pieces.append(piece)
             size -= len(piece)
             self._offset += len(piece)
             if self._offset == len(chunk):
                 self._chunks.popleft()
                 self._offset = 0
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return pieces
 
 
 def frame_prefix(size_bytes: int, *, is_compressed: bool = False) -> bytes:

@@ -23,6 +23,7 @@ from modelyard.wire.health import (
     decode_service,
     encode_status,
 )
+from modelyard.wire.pieces import join
 from modelyard.wire.status import (
     GRPC_DEADLINE_EXCEEDED,
     GRPC_INVALID_ARGUMENT,
@@ -50,7 +51,7 @@ class GrpcHealthDoor:
             with Lifeline(read_deadline(head.timeout), self._lookout, scope.get(SHORTCUTS)) as lifeline:
                 payload = await read_only_message(await receive(), receive, head.encoding, MAX_REQUEST_BYTES)
                 lifeline.watch(receive)
-                await self._answer(scope["path"], payload, head.caller.authorization, answer)
+                await self._answer(scope["path"], join(payload), head.caller.authorization, answer)
         except (Cancelled, OSError):
             pass
         except ModelyardError as error:

@@ -5,34 +5,45 @@ from __future__ import annotations
 from modelyard.errors import Cancelled, InvalidRequest, ModelyardError
 from modelyard.server.api.doorway.inflow import Inflow
 from modelyard.server.api.doorway.types import Event, Receive
-from modelyard.server.api.grpc.framing import PREFIX, MessageReader
+from modelyard.server.api.grpc.framing import JOINED_BYTES, PREFIX, MessageReader
 from modelyard.server.api.v2.call import Incoming
-from modelyard.wire.messages import DecodeError, Message
+from modelyard.server.api.v2.plain import read_plain
+from modelyard.wire.messages import DecodeError, Message, PostModelOutputsRequest
 from modelyard.wire.methods import Method
+from modelyard.wire.outline import make_outline
+from modelyard.wire.pieces import Payload, Pieces, join
 
 
 class CardinalityViolated(InvalidRequest):
     """A method that takes one message was sent none, or more."""
 
 
-def parse(method: Method, payload: bytes) -> Message:
-    """The request message; raises `InvalidRequest`."""
+def read_incoming(method: Method, payload: Payload) -> Incoming:
+    """The request, as the method wants it; raises `InvalidRequest`."""
+    is_for_model = method.request_type is PostModelOutputsRequest
+    if isinstance(payload, bytes):
+        return Incoming(_parse(method, payload), payload, read_plain(payload) if is_for_model else None)
+    outline = make_outline(method.request_type.DESCRIPTOR, payload) if is_for_model else None
+    return Incoming(_parse(method, join(payload) if outline is None else outline), payload)
+
+
+def _parse(method: Method, payload: bytes) -> Message:
     try:
         return method.request_type.FromString(payload)
     except DecodeError:
         raise InvalidRequest(f"the request message is not a {method.request_type.DESCRIPTOR.full_name}") from None
 
 
-def take_plain(event: Event, max_bytes: int) -> bytes | None:
+def take_plain(event: Event, max_bytes: int) -> Payload | None:
     """The message, where the first event has all of it, uncompressed and nothing else: nearly all requests."""
     body: bytes = event.get("body", b"")
     size = len(body) - PREFIX.size
     if 0 <= size <= max_bytes and PREFIX.unpack_from(body) == (0, size):
-        return body[PREFIX.size :]
+        return body[PREFIX.size :] if size <= JOINED_BYTES else Pieces((memoryview(body)[PREFIX.size :],))
     return None
 
 
-async def read_only_message(first: Event, receive: Receive, encoding: str, max_bytes: int) -> bytes:
+async def read_only_message(first: Event, receive: Receive, encoding: str, max_bytes: int) -> Payload:
     """The one message of a request.
 
     The end of the request is not waited for: servers tell it in an event of its own, and that wait costs more than the
@@ -79,12 +90,12 @@ class Incomings:
             payload = await self._read()
             if payload is None:
                 raise StopAsyncIteration
-            return Incoming(parse(self._method, payload), payload)
+            return read_incoming(self._method, payload)
         except ModelyardError as error:
             self.error = error
             raise
 
-    async def _read(self) -> bytes | None:
+    async def _read(self) -> Payload | None:
         while (payload := await self._reader.take()) is None:
             chunk = await self._inflow.read()
             if not chunk:

@@ -16,6 +16,7 @@ from modelyard.server.telemetry.requests import Stopwatch
 from modelyard.server.telemetry.tracing import Caller as TraceCaller
 from modelyard.wire.messages import Message
 from modelyard.wire.methods import Method
+from modelyard.wire.pieces import Payload
 
 HUB_TOKEN_HEADER = b"x-modelyard-hub-token"
 VERSION_HEADER = b"x-modelyard-version"
@@ -55,7 +56,7 @@ class Call:
     """Resolved: `me` and empty are the caller's id. Empty only where there is no caller."""
     app_id: str
     """As the message says; may be empty where the method works on a user."""
-    raw: bytes | None
+    raw: Payload | None
     """The (first) request message as it came, where the door got it serialised."""
     hub_token: str = field(default="", repr=False)
     """As in the envelope."""
@@ -73,10 +74,13 @@ class Call:
 
 @dataclass(slots=True)
 class Incoming:
-    """One request message; `raw` is the same message serialised, where the door got it so."""
+    """One request message; `raw` is the same message serialised, where the door got it so.
+
+    Where `raw` is in pieces, a request for a model may be no more than its outline: `wire/outline.py`.
+    """
 
     message: Message
-    raw: bytes | None = None
+    raw: Payload | None = None
     named: Named | None = None
     """What it names, where it is plain: `plain.py`."""
 

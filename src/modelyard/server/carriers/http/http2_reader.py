@@ -161,32 +161,51 @@ class FrameReader:
         return at + 1
 
     def _pass_on(self, data: bytes | memoryview, at: int, size: int) -> int:
-        """Pass on what is there of a frame of data; where the rest begins."""
-        there = min(self._data_left, size - at)
-        self._data_left -= there
-        body = there if not self._padding else max(0, there - max(0, self._padding - self._data_left))
-        piece, at, counted = data[at : at + body], at + there, there
-        if self._data_length == DEFAULT_FRAME_BYTES == body and size - at > HEAD.size + body and not self._data_ends:
-            pieces = [piece]
-            at = self._gather(data, at, size, pieces)
-            counted = len(pieces) * body
-            piece = b"".join(pieces)
+        """Pass on what is there of a frame of data, and of those of the same body right behind it: an event for each
+        would cost more than a copy. Where the rest begins."""
+        if self._padding:
+            return self._pass_on_padded(data, at, size)
+        pieces: list[bytes | memoryview] = []
+        counted = 0
+        while True:
+            end = at + self._data_left
+            if end > size:
+                end = size
+            pieces.append(data[at:end])
+            counted += end - at
+            self._data_left -= end - at
+            at = end
+            if self._data_left or self._data_ends or not self._goes_on(data, at, size):
+                break
+            at += HEAD.size
         goes_on = bool(self._data_left) or self._data_length == DEFAULT_FRAME_BYTES
         ends = self._data_ends and not self._data_left
-        self._handler.on_data(self._data_number, bytes(piece), counted, ends=ends, goes_on=goes_on)
+        piece = bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
+        self._handler.on_data(self._data_number, piece, counted, ends=ends, goes_on=goes_on)
         return at
 
-    def _gather(self, data: bytes | memoryview, at: int, size: int, pieces: list[bytes | memoryview]) -> int:
-        """Add the frames that go on like the one before: most clients cut a body into frames of one size, and an event
-        for each would cost more than a copy. Where the rest begins."""
-        length = self._data_length
-        step = HEAD.size + length
-        head = data[at - step : at - length] if at >= step else b""
-        while size - at >= step and data[at : at + HEAD.size] == head:
-            pieces.append(data[at + HEAD.size : at + step])
-            at += step
-            self.progress += 1
-        return at
+    def _goes_on(self, data: bytes | memoryview, at: int, size: int) -> bool:
+        """Does a frame that goes on with the same body begin there? It has begun then."""
+        if size - at <= HEAD.size:
+            return False
+        high, low, kind, flags, number = HEAD.unpack_from(data, at)
+        length = high << 8 | low
+        if kind != DATA or flags & PADDED or number & MAX_STREAM != self._data_number or not 0 < length <= FRAME_BYTES:
+            return False
+        self._data_length = self._data_left = length
+        self._data_ends = bool(flags & END_STREAM)
+        self.progress += 1
+        return True
+
+    def _pass_on_padded(self, data: bytes | memoryview, at: int, size: int) -> int:
+        there = min(self._data_left, size - at)
+        self._data_left -= there
+        body = max(0, there - max(0, self._padding - self._data_left))
+        ends = self._data_ends and not self._data_left
+        self._handler.on_data(
+            self._data_number, bytes(data[at : at + body]), there, ends=ends, goes_on=bool(self._data_left)
+        )
+        return at + there
 
     # Others.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 from modelyard.errors import InternalError
 from modelyard.server.carriers.relay.messages import MAX_FRAME_BYTES, PIECE_BYTES, WINDOW_BYTES
 from modelyard.server.frame_link import FrameLink
 from modelyard.wire.frames import LAST, Kind, encode_credit, encode_parts
+from modelyard.wire.pieces import Part
 
 Item = TypeVar("Item")
 
@@ -26,7 +27,7 @@ class RelayLink(FrameLink):
         """Is the other side there?"""
         return self._transport is not None
 
-    def post(self, kind: Kind, request_id: int = 0, payload: bytes = b"", flags: int = 0) -> None:
+    def post(self, kind: Kind, request_id: int = 0, payload: Part = b"", flags: int = 0) -> None:
         """Send one frame; nothing where the connection is gone."""
         self.write(*encode_parts(kind, request_id, payload, flags))
 
@@ -93,7 +94,7 @@ class Outbox:
             await self._wait()
             self._credit -= len(piece)
             is_end = is_last and not view
-            self._link.post(kind, self._request_id, cast("bytes", piece), LAST if is_end else 0)
+            self._link.post(kind, self._request_id, piece, LAST if is_end else 0)
             if not view:
                 return
 

@@ -1,0 +1,118 @@
+"""What a large request says, without the images in it: for that they need be neither joined nor parsed.
+
+An outline is the request as it is serialised, with each large value of bytes left out: there, and empty. Such a
+request goes to the worker in the pieces that it came in, of which no byte but these few is looked at here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from modelyard.wire.messages import Message
+from modelyard.wire.pieces import Payload, Pieces
+
+LARGE_BYTES = 1 << 16
+"""What is smaller is copied sooner than looked into."""
+MAX_FIELDS = 512
+MAX_DEPTH = 16
+"""A request with more fields than this around its large ones, or deeper, is parsed sooner than walked through."""
+_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_FIXED_BYTES = {_FIXED64: 8, _FIXED32: 4}
+_MAX_VARINT_BYTES, _MAX_LENGTH_BYTES = 10, 5
+_BYTES, _MESSAGE = 12, 11
+"""Types of fields, as descriptors number them."""
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+
+def make_outline(message_type: Any, pieces: Pieces) -> bytes | None:
+    """The outline of a serialised message; None where it has none: too many fields, or no fields at all.
+
+    What parses as an outline is not proven to parse whole: whoever reads the large values finds out.
+
+    Args:
+        message_type: The message's descriptor.
+        pieces: It, serialised.
+    """
+    try:
+        return _Walk(pieces).walk(message_type, 0, len(pieces), MAX_DEPTH)
+    except _NoOutline:
+        return None
+
+
+def complete(message: AnyMessage, raw: Payload | None) -> AnyMessage:
+    """A message with its large values.
+
+    Args:
+        message: It, or its outline.
+        raw: The same, serialised: in pieces, where `message` may be an outline.
+    """
+    return type(message).FromString(raw.join()) if isinstance(raw, Pieces) else message
+
+
+class _NoOutline(Exception):
+    """The message is not worth an outline, or is broken: parsing says how."""
+
+
+class _Walk:
+    """One walk through a message."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = pieces
+        self._fields_left = MAX_FIELDS
+
+    def walk(self, message_type: Any, at: int, end: int, depth: int) -> bytes:
+        """The outline of the message that lies between two places."""
+        kept: list[bytes] = []
+        kept_from, fields = at, message_type.fields_by_number
+        while at < end:
+            self._fields_left -= 1
+            if not self._fields_left:
+                raise _NoOutline
+            key, behind_key = self._read_varint(at, _MAX_VARINT_BYTES)
+            at = behind_key
+            if key & 7 != _LENGTH:
+                at = self._skip(key & 7, at)
+                continue
+            size, body = self._read_varint(at, _MAX_LENGTH_BYTES)
+            at = body + size
+            field = fields.get(key >> 3) if size >= LARGE_BYTES else None
+            if field is None or field.type not in (_BYTES, _MESSAGE) or at > end:
+                continue
+            inside = b""
+            if field.type == _MESSAGE:
+                if not depth:
+                    raise _NoOutline
+                inside = self.walk(field.message_type, body, at, depth - 1)
+            kept += (self._pieces.cut(kept_from, behind_key), _encode_varint(len(inside)), inside)
+            kept_from = at
+        if at != end:
+            raise _NoOutline
+        kept.append(self._pieces.cut(kept_from, end))
+        return b"".join(kept)
+
+    def _skip(self, kind: int, at: int) -> int:
+        """Where a value without a length ends."""
+        if kind == _VARINT:
+            return self._read_varint(at, _MAX_VARINT_BYTES)[1]
+        if kind not in _FIXED_BYTES:
+            raise _NoOutline
+        return at + _FIXED_BYTES[kind]
+
+    def _read_varint(self, at: int, max_bytes: int) -> tuple[int, int]:
+        """A number, and where it ends."""
+        number = 0
+        for shift, byte in enumerate(self._pieces.cut(at, at + max_bytes)):
+            number |= (byte & 0x7F) << 7 * shift
+            if byte < 0x80:
+                return number, at + shift + 1
+        raise _NoOutline
+
+
+def _encode_varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number >= 0x80:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
