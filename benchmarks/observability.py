@@ -1,10 +1,11 @@
 """What watching costs: the server as it is; the same one without counters and histograms; without those and without
-request ids in the worker; and the same one that sends spans to a collector: as many as without a setting, of one
+request ids in the worker; and servers that send spans to a collector: as many as without a setting, of one
 request in a hundred, or of all. Those with metrics are read at `GET /metrics` once a second meanwhile.
 
-Each server has its own data directory and worker, all on one core, the load and the collector on another; turns
-alternate. Servers are started anew several times, each of them first once: two processes of one program differ by some
-percent for as long as they live, and the first is often the fastest. Writes results/observability.json and .md.
+Two processes of one program differ by some percent for as long as they live. So the first three are one server, which
+is switched while it runs (`unobserved.py`); those that trace are started anew several times, each of them first once.
+Each has its own data directory and worker, all on one core, the load and the collector on another; turns alternate.
+Writes results/observability.json and .md.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,8 +27,8 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
 import load  # noqa: E402
-from beside.process import sum_cpu_s  # noqa: E402
-from throughput import PACKAGES, WARM_UP_S, make_target  # noqa: E402
+from beside.process import sum_ran_s  # noqa: E402
+from throughput import PACKAGES, make_target  # noqa: E402
 from turns import Cores, Row, make_parser, pick, take_turns, write_report  # noqa: E402
 
 from support.server import V2, RunningServer, running_server  # noqa: E402
@@ -34,6 +36,7 @@ from support.uploads import deploy  # noqa: E402
 
 CLIENTS = (1, 16, 64)
 SCRAPE_S = 1.0
+WARM_UP_S = 0.15
 SAMPLERS = {
     "traces": {},
     "traces of 1 %": {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"},
@@ -41,23 +44,26 @@ SAMPLERS = {
 }
 COMPARED = {"request ids": "none", "metrics": "request ids", **dict.fromkeys(SAMPLERS, "metrics")}
 """What costs, beside what it is compared with."""
-UNOBSERVED: dict[str, dict[str, str]] = {"none": {}, "request ids": {"BENCH_KEEPS_IDS": "1"}}
 NAMES = ("none", *COMPARED)
+SWITCHED = ("none", "request ids", "metrics")
+"""Those of one server, as its switch is told them."""
+SERVERS = ("switched", *SAMPLERS)
+SWITCHING_S = 0.2
 INTRODUCTION = """\
 # What watching costs
 
 Made by `script/bench observability`: {starts} starts of each server, {rounds} rounds of {seconds:g} s for each
 measurement after each, in turns; who is started first goes round. `metrics` is the server as it is (metrics, read once
-a second; request ids down to the worker and back), `request ids` the same program with the functions of its metrics
-empty, in gateway and worker, and `none` without request ids in the worker, too (`benchmarks/unobserved.py`).
+a second; request ids down to the worker and back), `request ids` the same process with the functions of its metrics
+empty, in gateway and worker, and `none` without request ids in the worker, too: it is switched from one to the other
+while it runs (`benchmarks/unobserved.py`), since two processes of one program differ by more than this costs.
 `traces` are `metrics` with `--otlp` to a collector that takes everything (20 traces a second), of 1 % with
 `OTEL_TRACES_SAMPLER=parentbased_traceidratio`, and of all with `parentbased_always_on`. Unary predicts of 90 bytes over
 gRPC; all that serves shares a core.
 
-`CPU` is the time of the processor (user and system, `/proc/PID/stat`) of gateway and worker together, divided by the
-requests of the measurement: what others do on the machine moves it less than it moves requests per second. The costs
-are medians, over the pairs of neighbours in one round, of 1 - without / with for CPU, and of 1 - with / without for
-requests/s.
+`CPU` is the time that the threads of gateway and worker ran (`/proc/PID/task/*/schedstat`), divided by the requests of
+the measurement: what others do on the machine moves it less than it moves requests per second. The costs are medians,
+over the pairs of neighbours in one round, of 1 - without / with for CPU, and of 1 - with / without for requests/s.
 
 | clients | | CPU us/request | requests/s | p50 ms | beside | cost in CPU | half of the pairs | cost in requests/s |
 |---:|---|---:|---:|---:|---|---:|---:|---:|"""
@@ -69,6 +75,8 @@ class Subject:
 
     server: RunningServer
     target: load.Target
+    switch: Path
+    """The file that is told what to do; only the server that is switched looks at it."""
 
 
 @contextmanager
@@ -104,15 +112,17 @@ def running_sink() -> Iterator[str]:
 
 def start_server(name: str, data_dir: Path, collector: str, stack: ExitStack) -> RunningServer:
     """The server of this name."""
-    match name:
-        case "none" | "request ids":
-            env = {"PYTHONPATH": str(HERE), **UNOBSERVED[name]}
-            started = running_server(data_dir, module="unobserved", env=env)
-        case "metrics":
-            started = running_server(data_dir)
-        case _:
-            started = running_server(data_dir, "--otlp", collector, env=SAMPLERS[name])
-    return stack.enter_context(started)
+    if name in SAMPLERS:
+        return stack.enter_context(running_server(data_dir, "--otlp", collector, env=SAMPLERS[name]))
+    switch = make_switch(data_dir)
+    switch.write_text("metrics")
+    env = {"PYTHONPATH": str(HERE), "BENCH_SWITCH": str(switch)}
+    return stack.enter_context(running_server(data_dir, module="unobserved", env=env))
+
+
+def make_switch(data_dir: Path) -> Path:
+    """Where the switch of a server is."""
+    return data_dir.with_suffix(".switch")
 
 
 def measure(subject: Subject, clients: int, seconds: float) -> Row:
@@ -121,9 +131,9 @@ def measure(subject: Subject, clients: int, seconds: float) -> Row:
 
     async def run() -> tuple[load.Tally, float]:
         await load.measure(subject.target, clients=clients, seconds=WARM_UP_S)
-        before = sum_cpu_s([subject.server.process.pid])
+        before = sum_ran_s(subject.server.process.pid)
         tally = await load.measure(subject.target, clients=clients, seconds=seconds)
-        return tally, sum_cpu_s([subject.server.process.pid]) - before
+        return tally, sum_ran_s(subject.server.process.pid) - before
 
     tally, cpu_s = uvloop.run(run())
     latencies_s = sorted(tally.latencies_s)
@@ -140,7 +150,7 @@ def measure_start(number: int, cores: Cores, collector: str, rounds: int, second
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         cores.start_servers()
-        names = NAMES[number % len(NAMES) :] + NAMES[: number % len(NAMES)]
+        names = SERVERS[number % len(SERVERS) :] + SERVERS[: number % len(SERVERS)]
         servers = {name: start_server(name, root / f"{place}", collector, stack) for place, name in enumerate(names)}
         cores.start_load()
         subjects = {}
@@ -148,13 +158,17 @@ def measure_start(number: int, cores: Cores, collector: str, rounds: int, second
             with V2(server) as v2:
                 deploy(v2, HERE / "echo", "bench-echo")
                 port = int(server.address.partition(":")[2])
-                subjects[name] = Subject(server=server, target=make_target(port, server, v2))
+                switch = make_switch(server.data_dir)
+                subjects[name] = Subject(server=server, target=make_target(port, server, v2), switch=switch)
 
         def measure_one(name: str, clients: int) -> Row:
-            if name in UNOBSERVED:
-                return measure(subjects[name], clients, seconds)
-            with scraping(subjects[name].server):
-                return measure(subjects[name], clients, seconds)
+            subject = subjects["switched" if name in SWITCHED else name]
+            subject.switch.write_text(name)
+            time.sleep(SWITCHING_S)
+            if name in ("none", "request ids"):
+                return measure(subject, clients, seconds)
+            with scraping(subject.server):
+                return measure(subject, clients, seconds)
 
         return take_turns(NAMES, CLIENTS, range(number * rounds, (number + 1) * rounds), measure_one, tell)
 
@@ -203,9 +217,9 @@ def render(report: Row) -> str:
 
 def main() -> None:
     """Measure and write."""
-    parser = make_parser(__doc__, rounds=2, seconds=0.9)
+    parser = make_parser(__doc__, rounds=8, seconds=0.4)
     parser.add_argument(
-        "--starts", type=int, default=len(NAMES), help="how often the servers are started: each is the first once"
+        "--starts", type=int, default=len(SERVERS), help="how often the servers are started: each is the first once"
     )
     options = parser.parse_args()
     cores, measured = Cores(), []

@@ -1,9 +1,16 @@
-"""The server without its measuring, for `observability.py` alone: the same program with empty functions instead, in the
-gateway and in its workers. With `BENCH_KEEPS_IDS` request ids are told to workers as they are."""
+"""The server with measuring that can be switched off while it runs, for `observability.py` alone: two processes of one
+program differ by more than that costs, and stay so for as long as they live.
+
+The file that `BENCH_SWITCH` names says how much is done, in the gateway and in its workers: `metrics` is the server as
+it is, `request ids` has empty functions in place of those that count, and `none` tells workers no request ids either.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
+import time
+from pathlib import Path
 
 import modelyard.server.api.v2.dispatch as dispatch
 import modelyard.server.api.v2.outputs as outputs
@@ -11,27 +18,35 @@ import modelyard.server.compose as compose
 from modelyard.cli.main import main
 from modelyard.server.telemetry.series import Histogram
 
-UNCOUNTED = """
+SWITCH = Path(os.environ["BENCH_SWITCH"])
+LOOK_S = 0.05
+IN_WORKER = f"""
 
-Made.add = lambda self, answer: None
+def _follow_switch(path={str(SWITCH)!r}):
+    import time
 
-def _ignore(*told): pass
+    def ignore(*told): pass
 
-Tally.count_call = Tally.count_made = _ignore
+    counting = Tally.count_call, Tally.count_made
+    while True:
+        with open(path) as switch:
+            is_counting = switch.read() == "metrics"
+        Tally.count_call, Tally.count_made = counting if is_counting else (ignore, ignore)
+        time.sleep({LOOK_S})
+
+
+threading.Thread(target=_follow_switch, daemon=True).start()
 """
 
 
 class Nothing:
     """In place of a stopwatch."""
 
-    __slots__ = ()
+    __slots__ = ("model",)
     trace = None
 
     def __init__(self, *_told: object) -> None:
         """Nothing is looked at."""
-
-    def assign(self, *_told: object) -> None:
-        """No model is told."""
 
     def stop(self, *_told: object) -> None:
         """Nothing is counted."""
@@ -47,21 +62,35 @@ def give_none(*_told: object) -> bytes:
     return b""
 
 
+def follow_switch() -> None:
+    """Do as the file says, in the gateway."""
+    counting = dispatch.Stopwatch, dispatch.peek_code, Histogram.observe
+    encode_note = outputs.encode_note
+    last = "metrics"
+    while True:
+        told = SWITCH.read_text()
+        if told != last:
+            is_counting = told == "metrics"
+            dispatch.Stopwatch, dispatch.peek_code, Histogram.observe = (
+                counting if is_counting else (Nothing, ignore, ignore)
+            )
+            outputs.encode_note = give_none if told == "none" else encode_note
+            last = told
+        time.sleep(LOOK_S)
+
+
 stage_runtime = compose.stage_runtime
 
 
 def stage(root: compose.Path) -> compose.Path:
-    """What travels into workers, without counting."""
+    """What travels into workers, with the switch."""
     runtime = stage_runtime(root)
-    invoke = runtime / "modelyard" / "worker" / "tally.py"
-    if UNCOUNTED not in invoke.read_text():
-        invoke.write_text(invoke.read_text() + UNCOUNTED)
+    tally = runtime / "modelyard" / "worker" / "tally.py"
+    if IN_WORKER not in tally.read_text():
+        tally.write_text(tally.read_text() + IN_WORKER)
     return runtime
 
 
 compose.stage_runtime = stage
-dispatch.Stopwatch = Nothing
-dispatch.read_code = Histogram.observe = ignore
-if "BENCH_KEEPS_IDS" not in os.environ:
-    outputs.encode_note = give_none
+threading.Thread(target=follow_switch, daemon=True).start()
 main()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import NamedTuple
+
 from modelyard.errors import InvalidModelOutput
 from modelyard.wire.messages import MultiOutputResponse, Output, PostModelOutputsRequest, Status, StatusCode
+from modelyard.worker.tally import tells_tokens
 
 _SUCCESS: int = StatusCode.SUCCESS
 _QUESTION = "_GET_SIGNATURES"
@@ -11,7 +15,20 @@ _QUESTION_BYTES, _SEARCHED_BYTES = _QUESTION.encode(), 4096
 _NEXT_STEP = "return a MultiOutputResponse with one Output for each input of the request"
 
 
-def encode_answer(answer: object, method: str, request_id: str = "") -> bytes:
+class Encoded(NamedTuple):
+    """An answer as it travels, and what is counted of it."""
+
+    payload: bytes
+    outputs: int
+    has_tokens: bool
+    """Does its last output tell how many tokens it took?"""
+
+
+_make_encoded = partial(tuple.__new__, Encoded)
+"""As `Encoded`, without the function of Python that a named tuple has for it."""
+
+
+def encode_answer(answer: object, method: str, request_id: str = "") -> Encoded:
     """Serialise an answer of the author's, with the id of its request.
 
     Outputs without a status succeeded. An answer without one gets it from its outputs: all succeeded, some, or none.
@@ -20,15 +37,16 @@ def encode_answer(answer: object, method: str, request_id: str = "") -> bytes:
         InvalidModelOutput: It is no `MultiOutputResponse`.
     """
     checked = check_answer(answer, method)
-    status, outputs, succeeded = checked.status, checked.outputs, 0
-    for output in outputs:
+    status, count, succeeded, output = checked.status, 0, 0, None
+    for output in checked.outputs:
+        count += 1
         succeeded += fill_status(output) == _SUCCESS
     if status.code == 0:
-        status.code, status.description = sum_up(succeeded, len(outputs))
+        status.code, status.description = sum_up(succeeded, count)
     if request_id and not status.req_id:
         status.req_id = request_id
-    payload: bytes = checked.SerializeToString()
-    return payload
+    has_tokens = output is not None and tells_tokens(output)
+    return _make_encoded((checked.SerializeToString(), count, has_tokens))
 
 
 def check_answer(answer: object, method: str) -> MultiOutputResponse:

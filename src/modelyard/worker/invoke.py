@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from modelyard.errors import (
     DeadlineExceeded,
@@ -26,7 +26,7 @@ from modelyard.worker.answers import asks_for_signatures, describe_value, encode
 from modelyard.worker.coroutines import finish_coroutine, iterate_async
 from modelyard.worker.load import LoadedModel
 from modelyard.worker.output import say
-from modelyard.worker.tally import Made, Tally
+from modelyard.worker.tally import Made, Tally, tells_tokens
 from modelyard.worker.task import Task
 from modelyard.worker.traces import tell
 
@@ -83,20 +83,27 @@ class Invoker:
             return False
         return True
 
+    def check_implemented(self, method: str) -> None:
+        """Raise `NotImplementedByModel` for what the class does not have."""
+        if method not in self._model.methods:
+            known = ", ".join(sorted(self._model.methods)) or "nothing"
+            raise NotImplementedByModel(
+                f"{method} is not implemented by this model; it implements {known}",
+                hint=f"define {method} in the class of 1/model.py, or call what it implements",
+            )
+
     def call_predict(self, request: PostModelOutputsRequest, tasks: Sequence[Task]) -> object:
-        """What the author's predict returns for the request of these. Raises what it raises, and
-        NotImplementedByModel."""
-        self._check_implemented("predict")
-        began, answer = time.monotonic(), None
-        try:
-            with WorkingOn(CurrentRequest(tasks)):
-                answer = finish_coroutine(self._model.front.predict(request))
-            return answer
-        finally:
-            took_s = time.monotonic() - began
-            is_one = len(tasks) == 1
-            waits_s = began - tasks[0].came_at if is_one else [began - task.came_at for task in tasks]
-            self._tally.count_call(waits_s, len(request.inputs), took_s, answer)
+        """What the author's predict returns for the request of these. Raises what it raises."""
+        with WorkingOn(CurrentRequest(tasks)):
+            return finish_coroutine(self._model.front.predict(request))
+
+    def count_call(self, tasks: Sequence[Task], inputs: int, began: float, answer: MultiOutputResponse | None) -> None:
+        """A call of predict for these is over, which began at this time and gave this; None: it failed."""
+        took_s = time.monotonic() - began
+        outputs = () if answer is None else answer.outputs
+        self._tally.count_call([began - task.came_at for task in tasks], inputs, took_s, len(outputs))
+        if answer is not None and outputs and tells_tokens(outputs[-1]):
+            self._count_tokens(answer)
 
     def send_answer(self, task: Task, payload: bytes) -> None:
         """Send the one answer of a `predict`, if its caller is still there."""
@@ -132,17 +139,28 @@ class Invoker:
         if asks_for_signatures(request, payload):
             return encode_signatures(self._model.front.signatures)
         del payload  # a large request is kept once, as the message
-        answer = self.call_predict(request, (task,))
-        encoded = encode_answer(answer, "predict", task.wire_id)
-        self._check_count(request, answer)
+        self.check_implemented("predict")
+        inputs, outputs, began, took_s = len(request.inputs), 0, time.monotonic(), None
+        try:
+            answer = self.call_predict(request, (task,))
+            took_s = time.monotonic() - began
+            encoded, outputs, has_tokens = encode_answer(answer, "predict", task.wire_id)
+        finally:
+            if took_s is None:
+                took_s = time.monotonic() - began
+            self._tally.count_call(began - task.came_at, inputs, took_s, outputs)
+        if has_tokens:
+            self._count_tokens(answer)
+        if inputs != outputs and not self._has_warned:
+            self._warn(inputs, outputs)
         return encoded
 
     def _generate(self, task: Task) -> object:
-        self._check_implemented("generate")
+        self.check_implemented("generate")
         return finish_coroutine(self._model.front.generate(parse_request(task.take_first())))
 
     def _stream(self, task: Task) -> object:
-        self._check_implemented("stream")
+        self.check_implemented("stream")
         return finish_coroutine(self._model.front.stream(_Requests(task, self._outbox)))
 
     def _send_all(self, task: Task, answers: object) -> None:
@@ -150,12 +168,14 @@ class Invoker:
         iterator, made = _iterate(answers, task.method), Made()
         try:
             for answer in iterator:
-                payload = encode_answer(answer, task.method, task.wire_id)
+                payload, outputs, has_tokens = encode_answer(answer, task.method, task.wire_id)
                 if not task.has_credit:
                     self._outbox.send_now()
                 task.wait_credit(len(payload))
                 self._outbox.send_soon(Kind.ITEM, task.request_id, payload)
-                made.add(answer)
+                made.outputs += outputs
+                if has_tokens:
+                    made.add_tokens(cast("MultiOutputResponse", answer))
         finally:
             self._tally.count_made(made)
             close: Callable[[], object] | None = getattr(iterator, "close", None)
@@ -163,22 +183,15 @@ class Invoker:
                 close()
         self._outbox.send(Kind.END, task.request_id)
 
-    def _check_implemented(self, method: str) -> None:
-        if method not in self._model.methods:
-            known = ", ".join(sorted(self._model.methods)) or "nothing"
-            raise NotImplementedByModel(
-                f"{method} is not implemented by this model; it implements {known}",
-                hint=f"define {method} in the class of 1/model.py, or call what it implements",
-            )
+    def _count_tokens(self, answer: object) -> None:
+        made = Made()
+        made.add_tokens(cast("MultiOutputResponse", answer))
+        self._tally.count_made(made)
 
-    def _check_count(self, request: PostModelOutputsRequest, answer: object) -> None:
+    def _warn(self, inputs: int, outputs: int) -> None:
         """The contract is one output for each input. What the author gave goes out as it is; the log says so once."""
-        if self._has_warned or not isinstance(answer, MultiOutputResponse):
-            return
-        inputs, outputs = len(request.inputs), len(answer.outputs)
-        if inputs != outputs:
-            self._has_warned = True
-            say(f"warning: predict gave {outputs} outputs for {inputs} inputs; callers match them by position")
+        self._has_warned = True
+        say(f"warning: predict gave {outputs} outputs for {inputs} inputs; callers match them by position")
 
     def _tell(self, method: str, error: BaseException) -> ModelyardError:
         if isinstance(error, ModelyardError) and is_believed(error):

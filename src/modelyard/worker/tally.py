@@ -19,6 +19,11 @@ NOTED = 256
 """Calls that are added up at once, where nobody asks before."""
 
 
+def tells_tokens(output: Output) -> bool:
+    """Does the author tell how many tokens it took?"""
+    return _TELLS_TOKENS and bool(output.prompt_tokens or output.completion_tokens)
+
+
 class Made:
     """What one request was given, added up by its own thread."""
 
@@ -29,15 +34,10 @@ class Made:
         self.tokens: dict[str, int] = {}
         """Empty where the author tells none."""
 
-    def add(self, answer: object) -> None:
-        """One answer. Tokens are looked for where its first output tells any."""
-        if not isinstance(answer, MultiOutputResponse):
-            return
-        outputs = answer.outputs
-        self.outputs += len(outputs)
-        if outputs and _tells_tokens(outputs[0]):
-            for name in _TOKENS:
-                self.tokens[name] = self.tokens.get(name, 0) + sum(getattr(one, name) for one in outputs)
+    def add_tokens(self, answer: MultiOutputResponse) -> None:
+        """Those of one answer."""
+        for name in _TOKENS:
+            self.tokens[name] = self.tokens.get(name, 0) + sum(getattr(one, name) for one in answer.outputs)
 
 
 class Tally:
@@ -48,18 +48,9 @@ class Tally:
         self._noted: deque[tuple[float | Sequence[float], int, float, int]] = deque()
         self._lock = threading.Lock()
 
-    def count_call(self, waits_s: float | Sequence[float], inputs: int, took_s: float, answer: object) -> None:
+    def count_call(self, waits_s: float | Sequence[float], inputs: int, took_s: float, outputs: int) -> None:
         """One call of predict: how long its request had waited, or each of several; its inputs, how long it took, and
-        what it gave, None where it failed. Only numbers are noted: the garbage collector has no work with them."""
-        outputs = 0
-        if isinstance(answer, MultiOutputResponse):
-            given = answer.outputs
-            outputs = len(given)
-            if outputs and _tells_tokens(given[0]):
-                made = Made()
-                made.add(answer)
-                self.count_made(made)
-                outputs = 0
+        its outputs. Only numbers are noted: the garbage collector has no work with them."""
         noted = self._noted
         noted.append((waits_s, inputs, took_s, outputs))
         if len(noted) >= NOTED:
@@ -67,7 +58,7 @@ class Tally:
                 self._add_up()
 
     def count_made(self, made: Made) -> None:
-        """What the author gave in a stream."""
+        """What the author gave in a stream, and tokens."""
         with self._lock:
             self._add(made)
 
@@ -102,7 +93,3 @@ class Tally:
         self._stats.made["outputs"] += made.outputs
         for name, count in made.tokens.items():
             self._stats.made[name] += count
-
-
-def _tells_tokens(output: Output) -> bool:
-    return _TELLS_TOKENS and bool(output.prompt_tokens or output.completion_tokens)

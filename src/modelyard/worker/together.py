@@ -13,6 +13,7 @@ The answer is taken apart and sent in a thread of ours: the author's thread is a
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 
@@ -104,7 +105,12 @@ class Together:
         parcels = [member.parcel for member in group if member.parcel]
         is_alone = len(group) == 1
         request = parse_request(group[0].task.see_first()) if is_alone else merge(parcels)
-        answer = check_answer(self._invoker.call_predict(request, [member.task for member in group]), "predict")
+        self._invoker.check_implemented("predict")
+        tasks, began, answer = [member.task for member in group], time.monotonic(), None
+        try:
+            answer = check_answer(self._invoker.call_predict(request, tasks), "predict")
+        finally:
+            self._invoker.count_call(tasks, len(request.inputs), began, answer)
         if not _is_failure(answer):
             check_count(answer, [len(parcel.inputs) for parcel in parcels])
         elif not is_alone:
@@ -124,7 +130,7 @@ class Together:
 
 def _take_apart(answer: MultiOutputResponse, group: Batch) -> Iterable[bytes]:
     if len(group) == 1:
-        return [encode_answer(answer, "predict", group[0].task.wire_id)]
+        return [encode_answer(answer, "predict", group[0].task.wire_id).payload]
     return split(answer, [member.size for member in group], [member.task.wire_id for member in group])
 
 

@@ -59,7 +59,7 @@ def test_labels_beyond_the_limit_are_counted_together() -> None:
 def count(requests: Requests, method: str, code: int, *model: str) -> None:
     watch = Stopwatch(requests, method)
     if model:
-        watch.assign((model[0], model[1], model[2]))
+        watch.model = (model[0], model[1], model[2])
     watch.stop(code)
 
 

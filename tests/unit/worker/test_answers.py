@@ -21,7 +21,7 @@ OK, BAD = StatusCode.SUCCESS, StatusCode.MODEL_PREDICTION_FAILED
 def encode(*codes: int, top: int = 0) -> MultiOutputResponse:
     outputs = [Output(status=Status(code=code)) for code in codes]
     answer = MultiOutputResponse(outputs=outputs, status=Status(code=top))
-    return MultiOutputResponse.FromString(encode_answer(answer, "predict"))
+    return MultiOutputResponse.FromString(encode_answer(answer, "predict").payload)
 
 
 def test_outputs_without_status_succeeded() -> None:

@@ -104,7 +104,7 @@ class Measures:
         for version_id, meter in meters:
             labels = (self._names[version_id],)
             _add(queue_s.of(labels), meter.wait_s)
-            queue_s.of(labels).counts[0] += meter.straight
+            queue_s.of(labels).add((meter.straight,), 0.0)
             _add(held_s.of(labels), meter.held_s)
             _add(wait_s.of(labels), meter.of_worker["wait_s"])
             _add(predict_s.of(labels), meter.of_worker["predict_s"])

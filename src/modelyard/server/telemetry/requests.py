@@ -4,7 +4,6 @@ the page is read."""
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
 from collections.abc import Iterator
 
 from modelyard.server.telemetry.series import LONG_SECONDS, MAX_SERIES, OTHER, Counters, Family, Histogram, Histograms
@@ -39,26 +38,26 @@ class Room:
 class Answered:
     """Requests of one kind: how they ended, and how long they took."""
 
-    __slots__ = ("_room", "codes", "took_s")
+    __slots__ = ("_others", "_room", "took_s")
 
     def __init__(self, room: Room) -> None:
         self._room = room
-        self.codes: dict[int, int] = {}
+        self._others: dict[int, int] = {}
+        """How many ended with each code but that of success."""
         self.took_s = Histogram(SECONDS)
 
     def count(self, code: int, took_s: float) -> None:
         """One is over."""
-        try:
-            self.codes[code] += 1
-        except KeyError:
-            self._count_first(code)
-        histogram = self.took_s
-        histogram.counts[bisect_left(SECONDS, took_s)] += 1
-        histogram.total += took_s
+        self.took_s.observe(took_s)
+        if code != _FINE:
+            place = code if code in self._others or self._room.take() else OTHER_CODE
+            self._others[place] = self._others.get(place, 0) + 1
 
-    def _count_first(self, code: int) -> None:
-        place = code if self._room.take() else OTHER_CODE
-        self.codes[place] = self.codes.get(place, 0) + 1
+    @property
+    def codes(self) -> dict[int, int]:
+        """How many ended with each."""
+        fine = sum(self.took_s.counts) - sum(self._others.values())
+        return {_FINE: fine, **self._others} if fine else self._others
 
 
 class Requests:
@@ -122,29 +121,27 @@ class Requests:
 class Stopwatch:
     """One request at the choke point, from when it came."""
 
-    __slots__ = ("_answered", "_began", "_method", "_requests", "trace")
+    __slots__ = ("_began", "_method", "_requests", "model", "trace")
 
     def __init__(self, requests: Requests, method: str) -> None:
         self._requests = requests
         self._method = method
-        self._answered: Answered | None = None
+        self.model: ModelName | None = None
+        """Whose request it is, where that exists: what callers make up is not counted by name."""
         self.trace: Trace | None = None
         """Where the request is traced."""
         self._began = time.perf_counter()
 
-    def assign(self, model: ModelName) -> None:
-        """It is a request of this model, which exists: what callers make up is not counted by name."""
-        self._answered = self._requests.of_model(self._method, model)
-        if self.trace is not None:
-            self.trace.model = "/".join(model)
-
     def stop(self, code: int) -> None:
         """It is over, with this V2 code, or `GONE` where its caller did not wait for the answer."""
         took_s = time.perf_counter() - self._began
-        (self._answered or self._requests.of_method(self._method)).count(code, took_s)
+        requests, method, model = self._requests, self._method, self.model
+        answered = requests.of_method(method) if model is None else requests.of_model(method, model)
+        answered.count(code, took_s)
         if self._method == UPLOAD:
             self._requests.count_upload(code, took_s)
         if self.trace is not None:
+            self.trace.model = "/".join(model or ())
             self.trace.end(None if code == GONE else code)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from modelyard.wire.stats import SECONDS
 
 LONG_SECONDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
+NOTED = 256
+"""Values that are added up at once, where nobody looks before: one by one they cost a request twice as much."""
 MAX_SERIES = 1000
 """Of one family; what is beyond is counted together."""
 OTHER = "other"
@@ -21,23 +23,45 @@ Sample = tuple[str, tuple[tuple[str, str], ...], float]
 class Histogram:
     """How often values fell below each bound."""
 
-    __slots__ = ("bounds", "counts", "total")
+    __slots__ = ("_counts", "_noted", "_total", "bounds")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
+        self._counts = [0] * (len(bounds) + 1)
+        self._total = 0.0
+        self._noted: list[float] = []
 
     def observe(self, value: float) -> None:
         """Count one value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+        noted = self._noted
+        noted.append(value)
+        if len(noted) >= NOTED:
+            self._add_up()
 
     def add(self, counts: Sequence[int], total: float) -> None:
         """Count what another histogram of the same bounds has counted."""
         for place, count in enumerate(counts):
-            self.counts[place] += count
-        self.total += total
+            self._counts[place] += count
+        self._total += total
+
+    @property
+    def counts(self) -> Sequence[int]:
+        """How many values lie up to each bound and above the one before; the last: above all."""
+        self._add_up()
+        return self._counts
+
+    @property
+    def total(self) -> float:
+        """Of all values."""
+        self._add_up()
+        return self._total
+
+    def _add_up(self) -> None:
+        counts, bounds, noted = self._counts, self.bounds, self._noted
+        for value in noted:
+            counts[bisect_left(bounds, value)] += 1
+        self._total += sum(noted)
+        noted.clear()
 
 
 class Family:

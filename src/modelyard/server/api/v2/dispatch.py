@@ -88,8 +88,8 @@ class V2:
             recalled = None if method.is_open else self._access.recall(envelope.authorization)
             caller = recalled or await self._authenticate(method, envelope)
             call = self._authorize(method, caller, incoming, envelope, watch)
-            reply = _complete(await self._handlers[name](call, incoming.message), envelope)
-            code = read_code(reply)
+            reply: Reply = await self._handlers[name](call, incoming.message)
+            code = peek_code(reply) if isinstance(reply, bytes) else read_code(_complete(reply, envelope))
             return reply
         except DeadlineExceeded as error:
             code = codes_of(error).v2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from types import TracebackType
 
 from modelyard.errors import InvalidRequest, NotFound
 from modelyard.server.api.v2.call import Call, Handler, Incoming
@@ -34,7 +33,8 @@ class OutputsV2:
     async def post(self, call: Call, request: PostModelOutputsRequest) -> bytes:
         """One answer."""
         address = _find_address(call, request)
-        with _Counted(call, address):
+        _count_as(call, address)
+        try:
             reply = await self._predict.predict(
                 address,
                 request,
@@ -45,6 +45,9 @@ class OutputsV2:
                 note=_make_note(call),
                 is_plain=call.named is not None,
             )
+        except _NO_MODEL:
+            _count_as(call, None)
+            raise
         trace = call.watch and call.watch.trace
         if trace:
             reply, trace.batch_inputs = take_batch(reply)
@@ -62,10 +65,14 @@ class OutputsV2:
             deadline=call.deadline,
             note=_make_note(call),
         )
-        with _Counted(call, address):
+        _count_as(call, address)
+        try:
             async with aclosing(answers):
                 async for answer in answers:
                     yield answer
+        except _NO_MODEL:
+            _count_as(call, None)
+            raise
 
     async def stream(self, call: Call, requests: AsyncIterator[Incoming]) -> AsyncGenerator[bytes, None]:
         """Answers as they come to requests as they come; the first names the model."""
@@ -80,31 +87,21 @@ class OutputsV2:
             deadline=call.deadline,
             note=_make_note(call),
         )
-        with _Counted(call, address):
+        _count_as(call, address)
+        try:
             async with aclosing(answers):
                 async for answer in answers:
                     yield answer
+        except _NO_MODEL:
+            _count_as(call, None)
+            raise
 
 
-class _Counted:
-    """Has a request counted as one of its model, whatever it ends with. Names that no model has are whatever callers
-    write."""
-
-    __slots__ = ("_address", "_call")
-
-    def __init__(self, call: Call, address: Address) -> None:
-        self._call = call
-        self._address = address
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        watch, address = self._call.watch, self._address
-        if watch is not None and not isinstance(error, _NO_MODEL):
-            watch.assign((address.user_id, address.app_id, address.model_id))
+def _count_as(call: Call, address: Address | None) -> None:
+    """Have a request counted as one of this model, whatever it ends with; None: of no model, for that there is none."""
+    watch = call.watch
+    if watch is not None:
+        watch.model = None if address is None else (address.user_id, address.app_id, address.model_id)
 
 
 def _make_note(call: Call) -> bytes:
