@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,7 @@ from support.stores import (
     make_model,
     make_token,
     make_user,
+    open_store,
 )
 
 
@@ -173,3 +175,21 @@ async def test_a_moment_without_a_zone_is_refused(store: Store) -> None:
 async def test_of_many_who_add_the_same_app_one_wins(store: Store) -> None:
     await store.users.add(make_user())
     assert sorted(await asyncio.gather(*(store.apps.add(make_app()) for _ in range(8)))) == [False] * 7 + [True]
+
+
+async def test_a_mark_changes_with_what_is_written_and_with_nothing_else(store: Store) -> None:
+    first = await store.mark()
+    await store.users.get("ada")
+    assert await store.mark() == first
+    await store.users.add(make_user())
+    second = await store.mark()
+    assert second is None or second != first
+    assert await store.mark() == second
+
+
+async def test_a_mark_changes_with_what_another_process_writes(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as store, open_store(tmp_path) as other:
+        first = await store.mark()
+        assert first is not None
+        await other.users.add(make_user())
+        assert await store.mark() != first

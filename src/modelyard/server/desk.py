@@ -39,6 +39,7 @@ from modelyard.server.services.logs import Logs
 from modelyard.server.services.measures import Measures, Process
 from modelyard.server.services.models import Models
 from modelyard.server.services.predict import Predict
+from modelyard.server.services.renewals import Freshness
 from modelyard.server.services.targets import Targets
 from modelyard.server.services.tokens import Tokens
 from modelyard.server.services.users import Users
@@ -98,7 +99,8 @@ async def open_desk(
     logs = Logs(store, now=utc_now)
     logs.start()
     stack.push_async_callback(logs.aclose)
-    tokens = Tokens(store, load_pepper(settings.secrets_dir), now=utc_now)
+    freshness = Freshness(store.mark)
+    tokens = Tokens(store, load_pepper(settings.secrets_dir), now=utc_now, freshness=freshness)
     users = Users(store, now=utc_now)
     await _admit_first_user(settings, users, tokens)
     telemetry = Telemetry(tracing)
@@ -106,6 +108,7 @@ async def open_desk(
     apps = Apps(store, is_single_user=True, now=utc_now)
     models = Models(store, apps, now=utc_now)
     versions = Versions(store, models, now=utc_now)
+    targets = Targets(versions, store.watch(), freshness=freshness)
     return Desk(
         store=store,
         telemetry=telemetry,
@@ -117,7 +120,7 @@ async def open_desk(
         models=models,
         versions=versions,
         deployments=Deployments(store, versions, router, now=utc_now),
-        predict=Predict(store, Targets(versions, store.watch()), router, fetcher, hold_s=settings.hold_s, now=utc_now),
+        predict=Predict(store, targets, router, fetcher, hold_s=settings.hold_s, now=utc_now),
     )
 
 

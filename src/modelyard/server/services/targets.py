@@ -1,6 +1,7 @@
 """From what a request names to the version that answers it, remembered: the hot path asks no database.
 
-What is remembered lasts for a second, and until a deployment changes: who sees that a version is ready also asks it.
+What is remembered lasts for a second, or while nothing is written, and until a deployment changes: who sees that a
+version is ready also asks it.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ from weakref import WeakValueDictionary
 from modelyard.errors import InvalidRequest, ModelDeploying, ModelNotDeployed, VersionNotFound
 from modelyard.parts.version_message import make_defaults
 from modelyard.server.records import Endpoint, HeaderRule, Model, Share, Version, VersionState
-from modelyard.server.services.renewals import Renewals
+from modelyard.server.services.renewals import FRESH_S, RENEW_S, Freshness, Renewals
 from modelyard.server.services.split import Headers, Split, match_rule
 from modelyard.server.services.versions import Versions
 from modelyard.server.store.changes import Waiter
 from modelyard.wire.messages import ModelVersion, PostModelOutputsRequest
 
-REMEMBER_S, RENEW_S = 1.0, 0.5
 MAX_REMEMBERED = 10_000
 BUILDING = frozenset({VersionState.UPLOADING, VersionState.UPLOADED, VersionState.BUILDING, VersionState.BUILT})
 
@@ -74,7 +74,14 @@ class Route:
 class Targets:
     """Resolves addresses."""
 
-    def __init__(self, versions: Versions, changes: Waiter, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        versions: Versions,
+        changes: Waiter,
+        *,
+        freshness: Freshness | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._versions = versions
         self._changes = changes
         self._clock = clock
@@ -82,7 +89,8 @@ class Targets:
         self._generation = 0
         self._resolving: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
         """Many who ask at once cause one look."""
-        self._renewals = Renewals()
+        self._freshness = freshness or Freshness(clock=clock)
+        self._renewals = Renewals(self._freshness)
 
     def recall(self, address: Address, headers: Headers = ()) -> Target | None:
         """As `resolve`, where the answer is remembered. One that is asked for again and again is renewed in time."""
@@ -91,11 +99,11 @@ class Targets:
         if remembered is None:
             return None
         asked_at, route = remembered
-        age_s = self._clock() - asked_at
+        age_s = self._freshness.age_s(asked_at)
         if age_s >= RENEW_S:
-            if age_s >= REMEMBER_S:
+            if age_s >= FRESH_S:
                 return None
-            self._renewals.begin(address, lambda: self._look_up(address))
+            self._renewals.begin(address, asked_at, lambda: self._look_up(address))
         return route.only or route.choose(headers)
 
     async def resolve(self, address: Address, headers: Headers = ()) -> Target:
@@ -120,7 +128,7 @@ class Targets:
 
     def _recall(self, address: Address) -> Route | None:
         remembered = self._remembered.get(address)
-        if remembered is None or self._clock() - remembered[0] >= REMEMBER_S:
+        if remembered is None or self._freshness.age_s(remembered[0]) >= FRESH_S:
             return None
         return remembered[1]
 

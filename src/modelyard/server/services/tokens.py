@@ -13,7 +13,8 @@ from modelyard.errors import Forbidden, InvalidRequest, TokenNotFound, Unauthent
 from modelyard.server.records import Caller, Page, Token
 from modelyard.server.services.fields import check_id, check_text
 from modelyard.server.services.patches import PatchAction, patch_text
-from modelyard.server.services.token_cache import FRESH_S, TokenCache
+from modelyard.server.services.renewals import FRESH_S, Freshness
+from modelyard.server.services.token_cache import TokenCache
 from modelyard.server.services.token_text import digest_of, make_token_text, read_token_id
 from modelyard.server.store.base import Store
 from modelyard.wire.methods import expand_scopes, list_scope_names
@@ -34,6 +35,7 @@ class Tokens:
         pepper: bytes,
         *,
         now: Callable[[], datetime],
+        freshness: Freshness | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
@@ -41,7 +43,7 @@ class Tokens:
         self._pepper = pepper
         self._now = now
         self._random_bytes = random_bytes
-        self._cache = TokenCache(store.tokens.get, monotonic=monotonic)
+        self._cache = TokenCache(store.tokens.get, monotonic=monotonic, freshness=freshness)
 
     async def create(
         self,

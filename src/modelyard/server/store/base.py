@@ -317,6 +317,11 @@ class Store(Protocol):
         """A waiter that wakes when builds, deployments or endpoints have changed through this process."""
         ...
 
+    async def mark(self) -> str | None:
+        """Changes with everything that is written, by whichever process: where it is the same as before, nothing was
+        written in between. None: that is not known."""
+        ...
+
     async def close(self) -> None:
         """Finish what runs and close the database."""
         ...

@@ -35,6 +35,10 @@ class MemoryStore:
         """See `Store.watch`."""
         return self._changes.subscribe()
 
+    async def mark(self) -> str | None:
+        """See `Store.mark`: to read again costs nothing here."""
+        return None
+
     async def close(self) -> None:
         """See `Store.close`: there is nothing to close."""
 

@@ -35,11 +35,16 @@ class Database:
     def __init__(self, url: str) -> None:
         """Make the pools; nothing is opened yet. Raises InvalidRequest for a URL of another kind."""
         driver = make_url(url).drivername
+        self._watcher: AsyncEngine | None = None
+        """SQLite's connection for `mark`."""
+        self._watching: AsyncConnection | None = None
+        self._watching_since = 0
         if driver not in DRIVERS:
             raise InvalidRequest(f"database URL with {driver!r}: use one of {', '.join(DRIVERS)}")
         if driver.startswith("sqlite"):
             self._writer = _make_sqlite(url, size=1, pragmas=("synchronous=FULL", "foreign_keys=ON"))
             self._reader = _make_sqlite(url, size=READERS, pragmas=("query_only=ON",))
+            self._watcher = _make_sqlite(url, size=1, pragmas=("query_only=ON",))
             event.listen(self._writer.sync_engine, "begin", _begin_immediate)
         else:
             self._writer = self._reader = create_async_engine(url, pool_pre_ping=True)
@@ -57,8 +62,29 @@ class Database:
         async with self._writer.begin() as connection:
             yield connection
 
+    async def mark(self) -> str | None:
+        """See `Store.mark`. SQLite tells each connection whether others have written; one connection does nothing but
+        ask. One at a time."""
+        if self._watcher is None:
+            return None
+        if self._watching is None:
+            self._watching = await self._watcher.connect()
+            self._watching_since += 1
+        try:
+            found = await self._watching.exec_driver_sql("PRAGMA data_version")
+            return f"{self._watching_since}.{found.scalar_one()}"
+        except BaseException:
+            watching, self._watching = self._watching, None
+            await watching.invalidate()
+            await watching.close()
+            raise
+
     async def close(self) -> None:
         """Close every connection."""
+        if self._watching is not None:
+            await self._watching.close()
+        if self._watcher is not None:
+            await self._watcher.dispose()
         await self._writer.dispose()
         if self._reader is not self._writer:
             await self._reader.dispose()

@@ -53,6 +53,10 @@ class SqlStore:
         """See `Store.watch`."""
         return self._changes.subscribe()
 
+    async def mark(self) -> str | None:
+        """See `Store.mark`."""
+        return await self._database.mark()
+
     async def close(self) -> None:
         """Finish what runs and close the database."""
         await self._database.close()
