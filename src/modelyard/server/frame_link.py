@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from typing import cast
 
 from modelyard.errors import ModelyardError
-from modelyard.wire.frames import Frame, FrameDecoder
+from modelyard.wire.frames import SEND_BUFFER_BYTES, Frame, FrameDecoder
 from modelyard.wire.pieces import Part
 
 HIGH_WATER_BYTES = 1 << 20
@@ -69,6 +70,9 @@ class FrameLink(asyncio.BufferedProtocol):
         """Somebody is at the other end."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go."""

@@ -32,6 +32,9 @@ MAX_PAYLOAD_BYTES = 1 << 30
 HEADER = struct.Struct("!IBBHQ")
 HEADER_BYTES = HEADER.size
 BUFFER_BYTES = 1 << 18
+SEND_BUFFER_BYTES = 1 << 20
+"""What both ends ask the system to keep of what they send. It gives as much as it is set to allow, mostly twice of what
+it gives unasked: a large payload takes half as many switches between the two, or fewer."""
 LARGE_BYTES = 1 << 16
 """A payload above this travels, and is received, without being copied together with others."""
 

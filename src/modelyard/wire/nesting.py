@@ -47,3 +47,13 @@ def wrap(tags: bytes, content: bytes) -> bytes:
         head = (tag, size) if size < MANY else (tag, size & 0x7F | MANY, size >> 7)
         content = bytes(head) + content
     return content
+
+
+def encode_varint(number: int) -> bytes:
+    """A number as lengths and tags are written: seven bits a byte, the lowest first."""
+    encoded = bytearray()
+    while number >= MANY:
+        encoded.append(number & 0x7F | MANY)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)

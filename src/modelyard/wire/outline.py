@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from modelyard.wire.messages import Message
+from modelyard.wire.nesting import encode_varint
 from modelyard.wire.pieces import Payload, Pieces
 
 LARGE_BYTES = 1 << 16
@@ -84,7 +85,7 @@ class _Walk:
                 if not depth:
                     raise _NoOutline
                 inside = self.walk(field.message_type, body, at, depth - 1)
-            kept += (self._pieces.cut(kept_from, behind_key), _encode_varint(len(inside)), inside)
+            kept += (self._pieces.cut(kept_from, behind_key), encode_varint(len(inside)), inside)
             kept_from = at
         if at != end:
             raise _NoOutline
@@ -107,12 +108,3 @@ class _Walk:
             if byte < 0x80:
                 return number, at + shift + 1
         raise _NoOutline
-
-
-def _encode_varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number >= 0x80:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)

@@ -9,7 +9,15 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from modelyard.wire.frames import MAX_PAYLOAD_BYTES, Frame, FrameDecoder, Kind, encode_credit, encode_parts
+from modelyard.wire.frames import (
+    MAX_PAYLOAD_BYTES,
+    SEND_BUFFER_BYTES,
+    Frame,
+    FrameDecoder,
+    Kind,
+    encode_credit,
+    encode_parts,
+)
 from modelyard.wire.pieces import Part
 
 LINGER_S = 0.000_2
@@ -41,6 +49,7 @@ class Link:
         """Connect to the gateway's unix socket. Raises `OSError` where nobody listens."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             connection.connect(path)
         except OSError:
             connection.close()

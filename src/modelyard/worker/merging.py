@@ -23,6 +23,7 @@ from modelyard.wire.messages import (
     Status,
     StatusCode,
 )
+from modelyard.wire.nesting import encode_varint
 from modelyard.wire.notes import TAG as NOTE_TAG
 from modelyard.worker.answers import fill_status, sum_up
 
@@ -123,7 +124,7 @@ def _sum_up(outputs: Sequence[Output]) -> Status:
 def _encode(outputs: Sequence[Output]) -> Iterator[bytes]:
     for output in outputs:
         payload = output.SerializeToString()
-        yield _OUTPUTS_TAG + _encode_varint(len(payload))
+        yield _OUTPUTS_TAG + encode_varint(len(payload))
         yield payload
 
 
@@ -178,12 +179,3 @@ def _read_varint(payload: bytes, position: int) -> tuple[int, int]:
         shift += 7
         if shift > 63:
             raise ValueError("a number of more than ten bytes")
-
-
-def _encode_varint(value: int) -> bytes:
-    data = bytearray()
-    while value >= 0x80:
-        data.append(value & 0x7F | 0x80)
-        value >>= 7
-    data.append(value)
-    return bytes(data)

@@ -11,11 +11,14 @@ from modelyard import errors
 from modelyard.sdk.runner import ModelRunner, implemented_methods
 from modelyard.wire.frames import FIRST, GENERATE, LAST, STREAM, Frame, Kind
 from modelyard.wire.messages import Data, Input, MultiOutputResponse, Output, PostModelOutputsRequest, StatusCode, Text
+from modelyard.wire.stats import Stats
 from modelyard.wire.worker_errors import decode_error
 from modelyard.worker.invoke import Invoker
 from modelyard.worker.load import LoadedModel
+from modelyard.worker.tally import Tally
 from modelyard.worker.task import Task
 
+HAS_TOKENS = "completion_tokens" in Output.DESCRIPTOR.fields_by_name
 FLAGS = {"predict": FIRST | LAST, "generate": FIRST | LAST | GENERATE, "stream": FIRST | LAST | STREAM}
 
 
@@ -64,13 +67,14 @@ def run(
     *,
     box: Box | None = None,
     prepare: Callable[[Task], None] = lambda task: None,
+    tally: Tally | None = None,
 ) -> Box:
     box = box or Box()
     payload = message if isinstance(message, bytes) else (message or request()).SerializeToString()
     task = Task(1, FLAGS[method], payload, lambda request_id, credit: None)
     prepare(task)
     model = LoadedModel(runner=runner, methods=implemented_methods(type(runner)))
-    Invoker(model, Path(__file__).parent, box).run(task)
+    Invoker(model, Path(__file__).parent, box, tally).run(task)
     return box
 
 
@@ -197,3 +201,35 @@ def test_too_few_outputs_go_out_and_are_logged_once(capfd: pytest.CaptureFixture
         invoker.run(Task(1, FLAGS["predict"], payload, lambda request_id, credit: None))
     assert box.kinds == [Kind.ITEM, Kind.ITEM]
     assert capfd.readouterr().err.count("1 outputs for 3 inputs") == 1
+
+
+class Telling(ModelRunner):
+    """Tells its tokens, where this clarifai-grpc has them; fails for the text `fail`."""
+
+    def predict(self, request: PostModelOutputsRequest) -> MultiOutputResponse:
+        if request.inputs[0].data.text.raw == "fail":
+            raise ValueError("no")
+        tokens = {"completion_tokens": 3} if HAS_TOKENS else {}
+        return MultiOutputResponse(outputs=[Output(**tokens) for _ in request.inputs])
+
+    def generate(self, request: PostModelOutputsRequest) -> Iterator[MultiOutputResponse]:
+        yield self.predict(request)
+        yield self.predict(request)
+
+
+@pytest.mark.parametrize(("method", "times"), [("predict", 1), ("generate", 2)])
+def test_what_the_class_gave_is_counted(method: str, times: int) -> None:
+    tally = Tally()
+    run(Telling(), method, request(inputs=2), tally=tally)
+    made = Stats.decode(tally.encode()).made
+    assert made["outputs"] == 2 * times
+    assert made["completion_tokens"] == (6 * times if HAS_TOKENS else 0)
+
+
+def test_calls_that_fail_are_counted_and_what_is_not_implemented_is_not() -> None:
+    tally = Tally()
+    run(Telling(), "predict", request("fail", inputs=3), tally=tally)
+    run(ModelRunner(), "predict", tally=tally)
+    stats = Stats.decode(tally.encode())
+    assert (sum(stats.counts["predict_s"]), sum(stats.counts["wait_s"])) == (1, 1)
+    assert (stats.totals["batch_inputs"], stats.made["outputs"]) == (3, 0)
