@@ -20,6 +20,7 @@ from modelyard.errors import (
     InvalidRequest,
     MethodNotImplemented,
     ModelyardError,
+    NotFound,
     UploadIncomplete,
 )
 from modelyard.server.api.access import Access
@@ -33,6 +34,9 @@ from modelyard.wire.methods import Method, load_methods
 from modelyard.wire.status import SUCCESS, codes_of, status_of
 
 log = logging.getLogger(__name__)
+
+_NO_MODEL = (NotFound, InvalidRequest)
+"""What a request is counted as no model's for: it may name what is none."""
 
 
 class V2:
@@ -95,7 +99,7 @@ class V2:
             code = codes_of(error).v2
             raise
         except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
-            reply = _failure(method, envelope, caller, error)
+            reply = _failure(method, envelope, caller, error, watch)
             code = read_code(reply)
             return reply
         finally:
@@ -117,7 +121,7 @@ class V2:
             code = codes_of(error).v2
             raise
         except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
-            failure = _failure(method, envelope, caller, error)
+            failure = _failure(method, envelope, caller, error, watch)
             code = read_code(failure)
             yield failure
         finally:
@@ -234,8 +238,12 @@ def _complete(reply: Reply, envelope: Envelope) -> Reply:
     return reply
 
 
-def _failure(method: Method, envelope: Envelope, caller: Caller | None, error: Exception) -> Message:
+def _failure(
+    method: Method, envelope: Envelope, caller: Caller | None, error: Exception, watch: Stopwatch | None = None
+) -> Message:
     """Log the failure and make its answer. Faults of ours keep their insides to the log."""
+    if watch is not None and isinstance(error, _NO_MODEL):
+        watch.model = None
     if not isinstance(error, ModelyardError):
         log.error("request.crashed method=%s request_id=%s", method.name, envelope.request_id, exc_info=error)
         error = InternalError("a fault of the server", hint=f"its log has it under request id {envelope.request_id}")

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
-from modelyard.errors import InvalidRequest, NotFound
+from modelyard.errors import InvalidRequest
 from modelyard.server.api.v2.call import Call, Handler, Incoming
 from modelyard.server.api.v2.requests import require_same
 from modelyard.server.services.predict import Predict
 from modelyard.server.services.targets import Address
 from modelyard.wire.messages import PostModelOutputsRequest
 from modelyard.wire.notes import encode_note, take_batch
-
-_NO_MODEL = (NotFound, InvalidRequest)
 
 
 class OutputsV2:
@@ -34,20 +32,16 @@ class OutputsV2:
         """One answer."""
         address = _find_address(call, request)
         _count_as(call, address)
-        try:
-            reply = await self._predict.predict(
-                address,
-                request,
-                call.raw,
-                headers=call.headers,
-                caller=_name_caller(call),
-                deadline=call.deadline,
-                note=_make_note(call),
-                is_plain=call.named is not None,
-            )
-        except _NO_MODEL:
-            _count_as(call, None)
-            raise
+        reply = await self._predict.predict(
+            address,
+            request,
+            call.raw,
+            headers=call.headers,
+            caller=_name_caller(call),
+            deadline=call.deadline,
+            note=_make_note(call),
+            is_plain=call.named is not None,
+        )
         trace = call.watch and call.watch.trace
         if trace:
             reply, trace.batch_inputs = take_batch(reply)
@@ -66,13 +60,9 @@ class OutputsV2:
             note=_make_note(call),
         )
         _count_as(call, address)
-        try:
-            async with aclosing(answers):
-                async for answer in answers:
-                    yield answer
-        except _NO_MODEL:
-            _count_as(call, None)
-            raise
+        async with aclosing(answers):
+            async for answer in answers:
+                yield answer
 
     async def stream(self, call: Call, requests: AsyncIterator[Incoming]) -> AsyncGenerator[bytes, None]:
         """Answers as they come to requests as they come; the first names the model."""
@@ -88,20 +78,15 @@ class OutputsV2:
             note=_make_note(call),
         )
         _count_as(call, address)
-        try:
-            async with aclosing(answers):
-                async for answer in answers:
-                    yield answer
-        except _NO_MODEL:
-            _count_as(call, None)
-            raise
+        async with aclosing(answers):
+            async for answer in answers:
+                yield answer
 
 
-def _count_as(call: Call, address: Address | None) -> None:
-    """Have a request counted as one of this model, whatever it ends with; None: of no model, for that there is none."""
-    watch = call.watch
-    if watch is not None:
-        watch.model = None if address is None else (address.user_id, address.app_id, address.model_id)
+def _count_as(call: Call, address: Address) -> None:
+    """Have a request counted as one of this model, unless it ends with that there is none: see `Stopwatch.model`."""
+    if call.watch is not None:
+        call.watch.model = address.user_id, address.app_id, address.model_id
 
 
 def _make_note(call: Call) -> bytes:
