@@ -3,6 +3,10 @@ known costs less than to ask a message for it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from modelyard.wire.pieces import Payload
+
 MAX_BYTES = 1 << 14
 """Lengths up to here take two bytes at most. What is larger costs more than its fields do."""
 MANY = 0x80
@@ -57,3 +61,40 @@ def encode_varint(number: int) -> bytes:
         number >>= 7
     encoded.append(number)
     return bytes(encoded)
+
+
+def list_fields(payload: Payload, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """The fields of the message that lies between two places: the tag of each, and where it, its content and what is
+    behind it begin. Raises ValueError or IndexError where the bytes are no message."""
+    while at < end:
+        tag, body = _read_varint(payload, at)
+        match tag & 7:
+            case 2:
+                size, body = _read_varint(payload, body)
+                after = body + size
+            case 0:
+                _, after = _read_varint(payload, body)
+            case 1:
+                after = body + 8
+            case 5:
+                after = body + 4
+            case other:
+                raise ValueError(f"wire type {other}")
+        if after > end:
+            raise ValueError("a field that ends behind the message")
+        yield tag, at, body, after
+        at = after
+
+
+def _read_varint(payload: Payload, at: int) -> tuple[int, int]:
+    """The number, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = payload[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < MANY:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number of more than ten bytes")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from modelyard.wire.messages import Message
-from modelyard.wire.nesting import encode_varint
+from modelyard.wire.nesting import encode_varint, list_fields
 from modelyard.wire.pieces import Payload, Pieces
 
 LARGE_BYTES = 1 << 16
@@ -17,9 +17,6 @@ LARGE_BYTES = 1 << 16
 MAX_FIELDS = 512
 MAX_DEPTH = 16
 """A request with more fields than this around its large ones, or deeper, is parsed sooner than walked through."""
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
-_FIXED_BYTES = {_FIXED64: 8, _FIXED32: 4}
-_MAX_VARINT_BYTES, _MAX_LENGTH_BYTES = 10, 5
 _BYTES, _MESSAGE = 12, 11
 """Types of fields, as descriptors number them."""
 
@@ -37,7 +34,7 @@ def make_outline(message_type: Any, pieces: Pieces) -> bytes | None:
     """
     try:
         return _Walk(pieces).walk(message_type, 0, len(pieces), MAX_DEPTH)
-    except _NoOutline:
+    except (_NoOutline, ValueError, IndexError):
         return None
 
 
@@ -52,7 +49,7 @@ def complete(message: AnyMessage, raw: Payload | None) -> AnyMessage:
 
 
 class _NoOutline(Exception):
-    """The message is not worth an outline, or is broken: parsing says how."""
+    """The message is not worth an outline, or is written strangely: parsing says how."""
 
 
 class _Walk:
@@ -66,45 +63,22 @@ class _Walk:
         """The outline of the message that lies between two places."""
         kept: list[bytes] = []
         kept_from, fields = at, message_type.fields_by_number
-        while at < end:
+        for tag, start, body, after in list_fields(self._pieces, at, end):
             self._fields_left -= 1
             if not self._fields_left:
                 raise _NoOutline
-            key, behind_key = self._read_varint(at, _MAX_VARINT_BYTES)
-            at = behind_key
-            if key & 7 != _LENGTH:
-                at = self._skip(key & 7, at)
+            field = fields.get(tag >> 3) if after - body >= LARGE_BYTES else None
+            if field is None or field.type not in (_BYTES, _MESSAGE):
                 continue
-            size, body = self._read_varint(at, _MAX_LENGTH_BYTES)
-            at = body + size
-            field = fields.get(key >> 3) if size >= LARGE_BYTES else None
-            if field is None or field.type not in (_BYTES, _MESSAGE) or at > end:
-                continue
+            key = encode_varint(tag)
+            if body - start != len(key) + len(encode_varint(after - body)):
+                raise _NoOutline  # written longer than it has to be
             inside = b""
             if field.type == _MESSAGE:
                 if not depth:
                     raise _NoOutline
-                inside = self.walk(field.message_type, body, at, depth - 1)
-            kept += (self._pieces.cut(kept_from, behind_key), encode_varint(len(inside)), inside)
-            kept_from = at
-        if at != end:
-            raise _NoOutline
+                inside = self.walk(field.message_type, body, after, depth - 1)
+            kept += (self._pieces.cut(kept_from, start), key, encode_varint(len(inside)), inside)
+            kept_from = after
         kept.append(self._pieces.cut(kept_from, end))
         return b"".join(kept)
-
-    def _skip(self, kind: int, at: int) -> int:
-        """Where a value without a length ends."""
-        if kind == _VARINT:
-            return self._read_varint(at, _MAX_VARINT_BYTES)[1]
-        if kind not in _FIXED_BYTES:
-            raise _NoOutline
-        return at + _FIXED_BYTES[kind]
-
-    def _read_varint(self, at: int, max_bytes: int) -> tuple[int, int]:
-        """A number, and where it ends."""
-        number = 0
-        for shift, byte in enumerate(self._pieces.cut(at, at + max_bytes)):
-            number |= (byte & 0x7F) << 7 * shift
-            if byte < 0x80:
-                return number, at + shift + 1
-        raise _NoOutline

@@ -26,6 +26,10 @@ class Pieces:
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
+    def __getitem__(self, place: int) -> int:
+        number = bisect_right(self._ends, place)
+        return self.parts[number][place - self._ends[number]]  # counted from its end
+
     def behind(self, head: bytes) -> Pieces:
         """These bytes with others in front."""
         return Pieces((head, *self.parts)) if head else self

@@ -23,7 +23,7 @@ from modelyard.wire.messages import (
     Status,
     StatusCode,
 )
-from modelyard.wire.nesting import encode_varint
+from modelyard.wire.nesting import encode_varint, list_fields
 from modelyard.wire.notes import TAG as NOTE_TAG
 from modelyard.worker.answers import fill_status, sum_up
 
@@ -58,7 +58,7 @@ def open_parcel(payload: bytes) -> Parcel | None:
     params: list[memoryview] = []
     inputs: list[memoryview] = []
     try:
-        for tag, start, end in _list_fields(payload):
+        for tag, start, _, end in list_fields(payload, 0, len(payload)):
             if tag == NOTE_TAG:
                 continue
             fields = inputs if tag == _INPUTS_TAG else params
@@ -142,40 +142,3 @@ def _canonical(params: bytes) -> bytes:
     """The same bytes for the same parameters. Clients may order fields and the keys of a map as they like."""
     key: bytes = PostModelOutputsRequest.FromString(params).SerializeToString(deterministic=True)
     return key
-
-
-def _list_fields(payload: bytes) -> Iterator[tuple[int, int, int]]:
-    """Tag, start and end of each field. Raises ValueError or IndexError where the bytes are no message."""
-    position, end = 0, len(payload)
-    while position < end:
-        tag, after = _read_varint(payload, position)
-        match tag & 7:
-            case 2:
-                size, after = _read_varint(payload, after)
-                after += size
-            case 0:
-                _, after = _read_varint(payload, after)
-            case 1:
-                after += 8
-            case 5:
-                after += 4
-            case other:
-                raise ValueError(f"wire type {other}")
-        if after > end:
-            raise ValueError("a field that ends behind the message")
-        yield tag, position, after
-        position = after
-
-
-def _read_varint(payload: bytes, position: int) -> tuple[int, int]:
-    """The number, and where it ends."""
-    value = shift = 0
-    while True:
-        byte = payload[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number of more than ten bytes")

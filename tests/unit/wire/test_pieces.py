@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,9 @@ def test_cuts_are_those_of_the_joined_bytes(parts: list[bytes | memoryview], sta
     assert len(pieces) == len(joined)
     assert pieces.join() == join(pieces) == join(joined) == joined
     assert pieces.cut(start, end) == joined[start:end]
+    assert [pieces[place] for place in range(len(joined))] == list(joined)
+    with pytest.raises(IndexError):
+        pieces[len(joined)]
 
 
 @given(PARTS, st.binary(max_size=5))
