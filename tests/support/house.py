@@ -12,6 +12,7 @@ from modelyard.server.services.apps import Apps
 from modelyard.server.services.deployments import Deployments
 from modelyard.server.services.logs import Logs
 from modelyard.server.services.models import Models
+from modelyard.server.services.renewals import Freshness
 from modelyard.server.services.tokens import Tokens
 from modelyard.server.services.users import Users
 from modelyard.server.services.versions import Versions
@@ -33,7 +34,7 @@ class House:
         self.versions = Versions(self.store, self.models, now=self.clock)
         self.router = Router()
         self.deployments = Deployments(self.store, self.versions, self.router, now=self.clock)
-        self.tokens = Tokens(self.store, b"pepper", now=self.clock, monotonic=self.clock.monotonic)
+        self.tokens = Tokens(self.store, b"pepper", now=self.clock, freshness=Freshness(clock=self.clock.monotonic))
         self.logs = Logs(self.store, now=self.clock)
 
 

@@ -21,6 +21,7 @@ from modelyard.errors import (
 from modelyard.server.records import VersionState
 from modelyard.server.routing.router import Router
 from modelyard.server.services.predict import Predict
+from modelyard.server.services.renewals import Freshness
 from modelyard.server.services.targets import Address, Targets
 from modelyard.wire.messages import ModelVersion, MultiOutputResponse, PostModelOutputsRequest
 from modelyard.wire.pieces import Payload, Pieces
@@ -52,7 +53,7 @@ class Desk:
         self.store = house.store
         self.router = Router()
         self.link = EchoLink()
-        self.targets = Targets(house.versions, house.store.watch(), clock=house.clock.monotonic)
+        self.targets = Targets(house.versions, house.store.watch(), freshness=Freshness(clock=house.clock.monotonic))
         self.predict = Predict(house.store, self.targets, self.router, OnePage(), hold_s=0.05, now=house.clock)
 
     def serve(self, version_id: str = "v1") -> None:

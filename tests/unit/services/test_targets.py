@@ -18,6 +18,7 @@ from modelyard.errors import (
 )
 from modelyard.server.records import Endpoint, Share, VersionState, shift
 from modelyard.server.services.deployments import Change
+from modelyard.server.services.renewals import Freshness
 from modelyard.server.services.targets import Address, Targets
 from modelyard.wire.messages import ModelVersion, PostModelOutputsRequest
 from support.house import House
@@ -31,7 +32,7 @@ def address(version_id: str = "", *, model_id: str = "m", app_id: str = "main", 
 @pytest.fixture
 async def targets(house: House) -> Targets:
     await add_model(house.store)
-    return Targets(house.versions, house.store.watch(), clock=house.clock.monotonic)
+    return Targets(house.versions, house.store.watch(), freshness=Freshness(clock=house.clock.monotonic))
 
 
 async def test_no_version_is_the_default_one(targets: Targets, house: House) -> None:

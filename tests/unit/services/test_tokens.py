@@ -12,6 +12,7 @@ import pytest
 from modelyard.errors import Forbidden, InvalidRequest, TokenNotFound, Unauthenticated
 from modelyard.server.records import Caller, Page, Token
 from modelyard.server.services.patches import PatchAction
+from modelyard.server.services.renewals import Freshness
 from modelyard.server.services.token_cache import TokenCache
 from modelyard.server.services.token_text import ALPHABET, make_token_text, read_token_id
 from modelyard.server.services.tokens import Tokens
@@ -94,7 +95,7 @@ async def test_a_life_out_of_range_is_refused(house: House, life: timedelta) -> 
 
 
 async def test_a_revocation_is_seen_at_once_here_and_within_a_second_elsewhere(house: House) -> None:
-    elsewhere = Tokens(house.store, b"pepper", now=house.clock, monotonic=house.clock.monotonic)
+    elsewhere = Tokens(house.store, b"pepper", now=house.clock, freshness=Freshness(clock=house.clock.monotonic))
     token, text = await house.tokens.create("ada")
     await house.tokens.verify(text)
     await elsewhere.verify(text)
@@ -168,7 +169,7 @@ class CountingStore:
 async def test_many_who_verify_at_once_cause_one_read() -> None:
     store = CountingStore()
     store.may_answer.clear()
-    cache = TokenCache(store.get, monotonic=lambda: 0.0)
+    cache = TokenCache(store.get, freshness=Freshness(clock=lambda: 0.0))
     waiting = [asyncio.create_task(cache.get("t")) for _ in range(20)]
     await asyncio.sleep(0)
     waiting[0].cancel()
@@ -180,7 +181,7 @@ async def test_many_who_verify_at_once_cause_one_read() -> None:
 
 async def test_a_token_that_is_sent_all_the_time_is_read_again_and_nobody_waits() -> None:
     store, now = CountingStore(), [0.0]
-    cache = TokenCache(store.get, monotonic=lambda: now[0])
+    cache = TokenCache(store.get, freshness=Freshness(clock=lambda: now[0]))
     token = await cache.get("t")
     assert token is not None
     caller = Caller(user_id=token.user_id, token_id="t", scopes=token.scopes, app_ids=token.app_ids)
@@ -198,7 +199,7 @@ async def test_a_token_that_is_sent_all_the_time_is_read_again_and_nobody_waits(
 
 async def test_the_cache_is_bounded_and_remembers_no_absence() -> None:
     store = CountingStore()
-    cache = TokenCache(store.get, monotonic=lambda: 0.0, max_entries=2)
+    cache = TokenCache(store.get, freshness=Freshness(clock=lambda: 0.0), max_entries=2)
     for token_id in ("a", "b", "c", "c", "b", "a", "missing", "missing"):
         await cache.get(token_id)
     assert store.asked == ["a", "b", "c", "a", "missing", "missing"]

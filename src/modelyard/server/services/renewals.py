@@ -34,7 +34,8 @@ class Freshness:
         self, mark: Callable[[], Awaitable[str | None]] = _know_nothing, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._mark = mark
-        self._clock = clock
+        self.now = clock
+        """What the times are of at which things were read."""
         self._last: str | None = None
         self._unchanged_from = math.inf
         self._unchanged_until = -math.inf
@@ -44,18 +45,18 @@ class Freshness:
     def age_s(self, read_at: float) -> float:
         """How long ago something that was read at this time is known to have been so."""
         is_confirmed = self._unchanged_from <= read_at < self._unchanged_until
-        return self._clock() - (self._unchanged_until if is_confirmed else read_at)
+        return self.now() - (self._unchanged_until if is_confirmed else read_at)
 
     async def confirm(self, read_at: float) -> bool:
         """Was nothing written since something was read at this time? Many who ask at once cause one look."""
-        if self._asking is None and self._clock() - self._asked_at >= RENEW_S:
+        if self._asking is None and self.now() - self._asked_at >= RENEW_S:
             self._asking = asyncio.create_task(self._ask())
         if self._asking is not None:
             await asyncio.wait({self._asking})
         return self.age_s(read_at) < RENEW_S
 
     async def _ask(self) -> None:
-        asked_at = self._asked_at = self._clock()
+        asked_at = self._asked_at = self.now()
         try:
             mark = await self._mark()
         except Exception:
@@ -64,7 +65,7 @@ class Freshness:
         finally:
             self._asking = None
         if mark is None or mark != self._last:
-            self._unchanged_from = math.inf if mark is None else self._clock()
+            self._unchanged_from = math.inf if mark is None else self.now()
         self._last, self._unchanged_until = mark, asked_at
 
 

@@ -7,8 +7,7 @@ version is ready also asks it.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -80,16 +79,14 @@ class Targets:
         changes: Waiter,
         *,
         freshness: Freshness | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._versions = versions
         self._changes = changes
-        self._clock = clock
         self._remembered: dict[Address, tuple[float, Route]] = {}
         self._generation = 0
         self._resolving: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
         """Many who ask at once cause one look."""
-        self._freshness = freshness or Freshness(clock=clock)
+        self._freshness = freshness or Freshness()
         self._renewals = Renewals(self._freshness)
 
     def recall(self, address: Address, headers: Headers = ()) -> Target | None:
@@ -133,7 +130,7 @@ class Targets:
         return remembered[1]
 
     async def _look_up(self, address: Address) -> Route:
-        asked_at, generation = self._clock(), self._generation
+        asked_at, generation = self._freshness.now(), self._generation
         route = await self._find_route(address)
         self._follow_changes()
         if generation == self._generation:  # else it may be of before the change: good for this request, no other

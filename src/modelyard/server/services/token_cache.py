@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -33,15 +32,13 @@ class TokenCache:
         self,
         read: Callable[[str], Awaitable[Token | None]],
         *,
-        monotonic: Callable[[], float] = time.monotonic,
         freshness: Freshness | None = None,
         max_entries: int = MAX_ENTRIES,
     ) -> None:
         self._read = read
-        self._monotonic = monotonic
         self._max_entries = max_entries
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        self._freshness = freshness or Freshness(clock=monotonic)
+        self._freshness = freshness or Freshness()
         self._renewals = Renewals(self._freshness)
         self._reading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -64,7 +61,7 @@ class TokenCache:
             if age_s >= FRESH_S:
                 return None
             self._renewals.begin(token_id, entry.read_at, lambda: self._fetch(token_id))
-        if self._monotonic() >= entry.verified_until:
+        if self._freshness.now() >= entry.verified_until:
             return None
         known, caller = entry.verified
         return caller if hmac.compare_digest(known, text) else None
@@ -74,7 +71,7 @@ class TokenCache:
         entry = self._entries.get(token.token_id)
         if entry is not None and entry.token is token:
             entry.verified = text, caller
-            entry.verified_until = self._monotonic() + FRESH_S
+            entry.verified_until = self._freshness.now() + FRESH_S
 
     def forget(self, token_id: str) -> None:
         """It has changed."""
@@ -85,7 +82,7 @@ class TokenCache:
         return entry.token if entry is not None and self._freshness.age_s(entry.read_at) < FRESH_S else None
 
     async def _fetch(self, token_id: str) -> Token | None:
-        read_at = self._monotonic()
+        read_at = self._freshness.now()
         token = await self._read(token_id)
         if token is None:
             self.forget(token_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import secrets
-import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -36,14 +35,13 @@ class Tokens:
         *,
         now: Callable[[], datetime],
         freshness: Freshness | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._store = store
         self._pepper = pepper
         self._now = now
         self._random_bytes = random_bytes
-        self._cache = TokenCache(store.tokens.get, monotonic=monotonic, freshness=freshness)
+        self._cache = TokenCache(store.tokens.get, freshness=freshness)
 
     async def create(
         self,
