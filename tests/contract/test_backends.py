@@ -358,17 +358,51 @@ async def test_method_that_the_class_lacks_says_so(yard: Yard) -> None:
         await collect(replica.link.open("stream", None))
 
 
+@pytest.fixture(params=["shared memory", "the socket"])
+def is_shared(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Do large messages go through memory that is shared?"""
+    if request.param == "the socket":
+        monkeypatch.delattr(os, "memfd_create")
+    return bool(request.param == "shared memory")
+
+
+@pytest.mark.usefixtures("is_shared")
 async def test_payload_of_32_mib_arrives(yard: Yard) -> None:
     replica = await yard.load()
     payload = request("size", image=os.urandom(1 << 20) * 32)
     assert texts(await replica.link.call(payload)) == [str(32 << 20)]
 
 
+@pytest.mark.usefixtures("is_shared")
 async def test_answer_of_32_mib_arrives(yard: Yard) -> None:
     replica = await yard.load(
         "class Big(ModelRunner):\n    def predict(self, request):\n        return answer('x' * (32 << 20))\n"
     )
     assert len(texts(await replica.link.call(request("a")))[0]) == 32 << 20
+
+
+async def test_large_messages_keep_their_answers_apart(yard: Yard, is_shared: bool) -> None:
+    """Far more than the memory that is shared holds at once."""
+    replica = await yard.load(
+        """
+        class Mirror(ModelRunner):
+            def predict(self, request):
+                image = request.inputs[0].data.image.base64
+                found = answer(f"{len(set(image))} {image[0]}")
+                found.outputs[0].data.image.base64 = image
+                return found
+        """
+    )
+
+    async def ask(number: int) -> None:
+        image = bytes([number]) * (3 << 20)
+        found = MultiOutputResponse.FromString(await replica.link.call(request("a", image=image)))
+        assert found.outputs[0].data.text.raw == f"1 {number}"
+        assert found.outputs[0].data.image.base64 == image
+
+    await asyncio.gather(*map(ask, range(80)))
+    status = Path(f"/proc/{replica.pid}/status").read_text()
+    assert ("RssShmem:\t       0 kB" not in status) == is_shared
 
 
 async def test_generate_gives_items_in_order(yard: Yard) -> None:

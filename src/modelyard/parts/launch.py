@@ -42,6 +42,10 @@ class Launch:
     """All of its variables: none is inherited."""
     cwd: Path
 
+    def with_memory(self, file: int) -> Launch:
+        """The same, with a descriptor of memory that is shared: it has to be passed to the process."""
+        return replace(self, argv=[*self.argv, "--memory", str(file)])
+
     def for_author(self, *, bytecode: Path, takes_edits: bool) -> Launch:
         """The same in an author's own folder, which stays as it is: what Python compiles is kept at `bytecode`. Edits
         are taken where asked for."""

@@ -12,6 +12,7 @@ worker                                gateway
   CREDIT (more requests of a stream) ─►  ◄─ CREDIT (more items), CANCEL, PING, STOP
                                     ◄─  RELOAD {paths} (answered as a request is; only by a worker that watches)
                                     ◄─  STATS (answered as a request is: `wire/stats.py`)
+  TAKEN (a slot is free again)      ─►  ◄─ TAKEN (`wire/shared.py`)
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+from collections.abc import Callable
 from enum import IntEnum
 from functools import partial
 from typing import NamedTuple
@@ -38,10 +40,11 @@ it gives unasked: a large payload takes half as many switches between the two, o
 LARGE_BYTES = 1 << 16
 """A payload above this travels, and is received, without being copied together with others."""
 
-FIRST, LAST, EMPTY, GENERATE, STREAM, EXPRESS = 1, 2, 4, 8, 16, 32
+FIRST, LAST, EMPTY, GENERATE, STREAM, EXPRESS, SHARED = 1, 2, 4, 8, 16, 32, 64
 """Flags. FIRST opens a request; LAST: nothing follows in this direction; EMPTY: the frame carries no message (a message
 of zero bytes is a message); GENERATE, STREAM: the method, on FIRST; EXPRESS, on FIRST: of a caller who has nothing else
-here, to be begun before what waits of others."""
+here, to be begun before what waits of others; SHARED: the message lies in memory that both have, and the payload says
+where (`wire/shared.py`)."""
 
 _TIME_BITS, _MAX_SHIFT = 12, 15
 
@@ -67,6 +70,7 @@ class Kind(IntEnum):
     PONG = 11
     RELOAD = 12
     STATS = 13
+    TAKEN = 14
 
 
 OF_REQUESTS = (Kind.REQUEST, Kind.CREDIT, Kind.CANCEL)
@@ -176,6 +180,8 @@ class FrameDecoder:
 
     def __init__(self, *, max_payload_bytes: int = MAX_PAYLOAD_BYTES, buffer_bytes: int = BUFFER_BYTES) -> None:
         self.max_payload_bytes = max_payload_bytes
+        self.fetch: Callable[[bytes], bytes] = _fetch_nothing
+        """Gives the message of a frame that is SHARED, whose payload says where it lies."""
         self._buffer = bytearray(max(buffer_bytes, 4 * HEADER_BYTES))
         self._view = memoryview(self._buffer)
         self._large_bytes = min(LARGE_BYTES, len(self._buffer) // 4)
@@ -238,7 +244,10 @@ class FrameDecoder:
                     self._large = _LargePayload(Frame(kind, flags, request_id, b"", time_left), size, view[body:end])
                     start = end
                 break
-            frames.append(_make_frame((kind, flags, request_id, bytes(view[body : body + size]), time_left)))
+            payload = bytes(view[body : body + size])
+            if flags & SHARED:
+                payload = self.fetch(payload)
+            frames.append(_make_frame((kind, flags, request_id, payload, time_left)))
             start = body + size
         self._start = start
         return frames
@@ -252,6 +261,10 @@ class FrameDecoder:
         elif start >= len(self._buffer) // 2:
             self._buffer[: end - start] = self._view[start:end]
             self._start, self._end = 0, end - start
+
+
+def _fetch_nothing(place: bytes) -> bytes:
+    raise InternalError(f"a message is said to lie at {place.hex()}, and no memory is shared")
 
 
 class _LargePayload:

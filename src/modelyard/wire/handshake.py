@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from modelyard.errors import InternalError
 from modelyard.wire.frames import PROTOCOL
@@ -23,10 +23,12 @@ class Hello:
     token: str
     replica_id: str
     protocol: int = PROTOCOL
+    shares: bool = False
+    """Has it the memory that it was given to share? See `wire/shared.py`."""
 
     def encode(self) -> bytes:
         """The payload of HELLO."""
-        return json.dumps({"protocol": self.protocol, "token": self.token, "replica_id": self.replica_id}).encode()
+        return json.dumps(asdict(self)).encode()
 
     @classmethod
     def decode(cls, payload: bytes) -> Hello:
@@ -35,7 +37,12 @@ class Hello:
         protocol = fields.get("protocol")
         if not isinstance(protocol, int):
             raise InternalError("the hello of a worker names no protocol")
-        return cls(protocol=protocol, token=_text(fields, "token"), replica_id=_text(fields, "replica_id"))
+        return cls(
+            protocol=protocol,
+            token=_text(fields, "token"),
+            replica_id=_text(fields, "replica_id"),
+            shares=fields.get("shares") is True,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from queue import Empty, SimpleQueue
 from modelyard.errors import ModelLoadFailed, ModelyardError
 from modelyard.wire.frames import LAST, OF_REQUESTS, Frame, Kind
 from modelyard.wire.handshake import FAILED, LEAVING, LOADING, READY, Hello, State
+from modelyard.wire.shared import SharedMemory
 from modelyard.worker.batching import Batcher, BatchRule
 from modelyard.worker.crew import Batches, Crew
 from modelyard.worker.edits.watch import Watch
@@ -46,7 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
     print_lines_at_once()
     let_others_finish()
     link = Link.connect(options.socket)
-    link.send(Kind.HELLO, payload=Hello(token=token, replica_id=options.replica).encode())
+    memory = _share_memory(options.memory)
+    if memory is not None:
+        link.share(memory)
+    hello = Hello(token=token, replica_id=options.replica, shares=memory is not None)
+    link.send(Kind.HELLO, payload=hello.encode())
     watch = Watch(options.folder, link) if options.watch else None
     rule = BatchRule(max_size=options.batch_size, max_wait_s=options.batch_wait_ms / 1000)
     return _Worker(link, options.folder, options.threads, rule, watch).run()
@@ -151,6 +156,8 @@ class _Worker:
             self._link.send(Kind.PONG, frame.request_id, frame.payload)
         elif frame.kind is Kind.STATS:
             self._link.send(Kind.ITEM, frame.request_id, self._tally.encode(), LAST)
+        elif frame.kind is Kind.TAKEN:
+            self._link.free(frame.payload)
         elif frame.kind is Kind.RELOAD and self._watch:
             self._watch.take(frame)
         return False
@@ -177,6 +184,7 @@ def _parse_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=1, help="inputs of requests that are answered together")
     parser.add_argument("--batch-wait-ms", type=int, default=0, help="how long a batch that is not full waits for more")
     parser.add_argument("--replica", default="", help="name of this replica")
+    parser.add_argument("--memory", type=int, help="descriptor of the memory that is shared with the gateway")
     parser.add_argument("--watch", action="store_true", help="take edits of the folder when asked to")
     options = parser.parse_args(arguments)
     if options.threads < 1:
@@ -184,6 +192,20 @@ def _parse_options(arguments: list[str] | None) -> argparse.Namespace:
     if options.batch_size < 1 or options.batch_wait_ms < 0:
         parser.error("--batch-size has to be 1 or more, --batch-wait-ms 0 or more")
     return options
+
+
+def _share_memory(file: int | None) -> SharedMemory | None:
+    """What the gateway gave to this process; None where it gave none, or where it cannot be had here."""
+    if file is None:
+        return None
+    try:
+        return SharedMemory(file, is_gateway=False)
+    except (OSError, ValueError) as error:
+        say(f"large payloads go through the socket: {error}")
+        return None
+    finally:
+        with suppress(OSError):
+            os.close(file)
 
 
 def _read_token() -> str:

@@ -12,13 +12,17 @@ from contextlib import contextmanager, suppress
 from modelyard.wire.frames import (
     MAX_PAYLOAD_BYTES,
     SEND_BUFFER_BYTES,
+    SHARED,
     Frame,
     FrameDecoder,
     Kind,
+    check_size,
     encode_credit,
+    encode_frame,
     encode_parts,
 )
 from modelyard.wire.pieces import Part
+from modelyard.wire.shared import SHARED_BYTES, SharedMemory
 
 LINGER_S = 0.000_2
 """How long an item of a stream waits for the next one, where the last one left that short a while ago."""
@@ -43,6 +47,7 @@ class Link:
         self._left_at = 0.0
         self._is_lingering = False
         self._lingering: threading.Semaphore | None = None
+        self._memory: SharedMemory | None = None
 
     @classmethod
     def connect(cls, path: str) -> Link:
@@ -56,6 +61,16 @@ class Link:
             raise
         return cls(connection)
 
+    def share(self, memory: SharedMemory) -> None:
+        """Send what is large through this memory, which the gateway has too, and take it from there."""
+        self._memory = memory
+        self._decoder.fetch = self._fetch
+
+    def free(self, place: bytes) -> None:
+        """The gateway has taken what lay there. Raises `InternalError` where nothing did."""
+        if self._memory is not None:
+            self._memory.free(place)
+
     def send(self, kind: Kind, request_id: int = 0, payload: bytes = b"", flags: int = 0) -> None:
         """Send one frame. Waits while the gateway does not read; frames of threads that meet here leave together.
 
@@ -64,12 +79,12 @@ class Link:
         Raises:
             TooLarge: The payload is above the limit; nothing was sent.
         """
-        self._post(encode_parts(kind, request_id, payload, flags, max_payload_bytes=self._max_payload_bytes))
+        self._post(self._encode(kind, request_id, payload, flags))
 
     def send_soon(self, kind: Kind, request_id: int, payload: bytes) -> None:
         """As `send`. Where the last frame left a moment ago, this one may wait for the next, `LINGER_S` or a little
         more: what an author yields quickly leaves, and wakes the gateway, many at once. Raises as `send`."""
-        parts = encode_parts(kind, request_id, payload, max_payload_bytes=self._max_payload_bytes)
+        parts = self._encode(kind, request_id, payload)
         self._waiting.append(parts)
         if len(parts) > 1 or len(self._waiting) >= LINGERING or time.monotonic() - self._left_at >= LINGER_S:
             self.send_now()
@@ -134,6 +149,21 @@ class Link:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+
+    def _encode(self, kind: Kind, request_id: int, payload: bytes, flags: int = 0) -> tuple[Part, ...]:
+        if len(payload) > SHARED_BYTES and self._memory is not None:
+            check_size(len(payload), self._max_payload_bytes)
+            place = self._memory.put(payload)
+            if place is not None:
+                payload, flags = place, flags | SHARED
+        return encode_parts(kind, request_id, payload, flags, max_payload_bytes=self._max_payload_bytes)
+
+    def _fetch(self, place: bytes) -> bytes:
+        """The gateway has put a request there. That it is taken is told beside what is sent next."""
+        assert self._memory is not None
+        payload = self._memory.take(place, self._max_payload_bytes)
+        self._waiting.append((encode_frame(Kind.TAKEN, payload=place),))
+        return payload
 
     def _wake_the_late(self) -> None:
         if self._lingering is None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from modelyard import errors
+from modelyard.server.backends import link as link_module
 from modelyard.server.backends.link import WorkerLink
 from modelyard.wire.frames import (
     EMPTY,
@@ -16,6 +18,7 @@ from modelyard.wire.frames import (
     GENERATE,
     HEADER,
     LAST,
+    SHARED,
     STREAM,
     WINDOW,
     Frame,
@@ -25,6 +28,8 @@ from modelyard.wire.frames import (
     encode_frame,
 )
 from modelyard.wire.handshake import Hello, State
+from modelyard.wire.pieces import Pieces
+from modelyard.wire.shared import SHARED_BYTES, SharedMemory, make_file
 from modelyard.wire.worker_errors import encode_error
 
 
@@ -318,3 +323,151 @@ async def test_frames_of_one_turn_of_the_loop_leave_together_and_in_order() -> N
     frames = [frame for data in transport.writes for frame in decoder.feed(data)]
     assert [frame.payload for frame in frames] == [b"a", b"b", large, b"c", b"d"]
     assert len(transport.writes) == 3
+
+
+class Sharing:
+    """A pair whose worker shares memory with the gateway."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.pair = pair
+        self.file = make_file(4 << 20)
+        self.memory = SharedMemory(self.file, is_gateway=False)
+        pair.worker.decoder.fetch = lambda place: place  # taken when a test takes it
+
+    async def begin(self) -> None:
+        await self.pair.greet()
+        self.pair.link.share(SharedMemory(self.file, is_gateway=True))
+
+    async def take(self) -> Frame:
+        """The next request, whose message lies in the memory, taken as a worker does."""
+        frame = await self.pair.worker.read()
+        assert frame.flags & SHARED
+        message = self.memory.take(frame.payload, 1 << 20)
+        await self.pair.worker.send(Kind.TAKEN, payload=frame.payload)
+        return frame._replace(payload=message)
+
+    async def answer(self, request_id: int, message: bytes, flags: int = LAST) -> None:
+        place = self.memory.put(message)
+        assert place is not None
+        await self.pair.worker.send(Kind.ITEM, request_id, place, flags | SHARED)
+
+    async def hear_taken(self) -> None:
+        frame = await self.pair.worker.read()
+        assert frame.kind is Kind.TAKEN
+        self.memory.free(frame.payload)
+
+
+@pytest.fixture
+async def sharing(pair: Pair) -> AsyncIterator[Sharing]:
+    found = Sharing(pair)
+    await found.begin()
+    yield found
+    os.close(found.file)
+
+
+LARGE = bytes(range(256)) * (SHARED_BYTES // 256 + 1)
+
+
+@pytest.mark.parametrize("payload", [LARGE, Pieces([LARGE[:1000], memoryview(LARGE)[1000:]])], ids=["bytes", "pieces"])
+async def test_large_messages_go_through_memory_that_is_shared(sharing: Sharing, payload: bytes | Pieces) -> None:
+    for _ in range(100):  # more than there is room for at once
+        call = asyncio.create_task(sharing.pair.link.call(payload))
+        frame = await sharing.take()
+        assert frame.payload == LARGE
+        assert frame.flags & ~SHARED == FIRST | LAST
+        await sharing.answer(frame.request_id, LARGE[::-1])
+        assert await call == LARGE[::-1]
+        await sharing.hear_taken()
+    assert sharing.memory.is_empty
+
+
+async def test_small_messages_go_through_the_socket_beside_it(sharing: Sharing) -> None:
+    call = asyncio.create_task(sharing.pair.link.call(LARGE[:SHARED_BYTES]))
+    frame = await sharing.pair.worker.read()
+    assert (frame.flags, frame.payload) == (FIRST | LAST, LARGE[:SHARED_BYTES])
+    await sharing.pair.worker.send(Kind.ITEM, frame.request_id, b"answer", LAST)
+    assert await call == b"answer"
+
+
+async def test_what_has_no_room_in_it_goes_through_the_socket(sharing: Sharing) -> None:
+    payload = bytes(900_000)
+    calls = [asyncio.create_task(sharing.pair.link.call(payload)) for _ in range(4)]
+    frames = [await sharing.pair.worker.read() for _ in calls]
+    assert [bool(frame.flags & SHARED) for frame in frames] == [True, True, False, False]
+    assert frames[-1].payload == payload
+    for frame in frames:
+        await sharing.pair.worker.send(Kind.ITEM, frame.request_id, b"x", LAST)
+    await asyncio.gather(*calls)
+
+
+async def test_streams_share_it_too_in_both_directions(sharing: Sharing) -> None:
+    exchange = sharing.pair.link.open("stream", None)
+    opening = await sharing.pair.worker.read()
+    await exchange.send(LARGE)
+    assert (await sharing.take()).payload == LARGE
+    for _ in range(3):
+        await sharing.answer(opening.request_id, LARGE, 0)
+        await sharing.hear_taken()
+        assert await anext(exchange) == LARGE
+    exchange.cancel()
+
+
+async def test_slot_of_a_call_that_was_cancelled_is_free_again(sharing: Sharing) -> None:
+    call = asyncio.create_task(sharing.pair.link.call(LARGE))
+    frame = await sharing.take()
+    call.cancel()
+    assert (await sharing.pair.worker.read()).kind is Kind.CANCEL
+    await sharing.answer(frame.request_id, LARGE)  # too late: taken, and dropped
+    await sharing.hear_taken()
+
+
+@pytest.mark.parametrize("place", [b"", bytes(8) + b"x", b"\xff" * 8, b"\0\0\0\0\x7f\xff\xff\xff"])
+async def test_worker_that_names_places_that_there_are_not_is_cut_off(sharing: Sharing, place: bytes) -> None:
+    call = asyncio.create_task(sharing.pair.link.call(b"question"))
+    frame = await sharing.pair.worker.read()
+    await sharing.pair.worker.send(Kind.ITEM, frame.request_id, place, LAST | SHARED)
+    with pytest.raises(errors.WorkerCrashed):
+        await call
+    await sharing.pair.wait_closed()
+
+
+async def test_worker_that_gives_back_what_it_was_not_given_is_cut_off(sharing: Sharing) -> None:
+    await sharing.pair.worker.send(Kind.TAKEN, payload=bytes(8))
+    await sharing.pair.wait_closed()
+
+
+@pytest.mark.parametrize(("kind", "flags"), [(Kind.TAKEN, 0), (Kind.ITEM, SHARED)])
+async def test_worker_that_shares_nothing_and_says_it_does_is_cut_off(pair: Pair, kind: Kind, flags: int) -> None:
+    await pair.greet()
+    await pair.worker.send(kind, 1, bytes(8), flags)
+    await pair.wait_closed()
+
+
+async def test_memory_goes_back_when_nothing_large_comes_any_more(
+    sharing: Sharing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "RELEASE_S", 0.05)
+
+    def is_held() -> bool:
+        return os.fstat(sharing.file).st_blocks > 0
+
+    call = asyncio.create_task(sharing.pair.link.call(LARGE))
+    frame = await sharing.take()
+    await asyncio.sleep(0.3)
+    assert is_held()  # the request is under way
+    await sharing.answer(frame.request_id, LARGE)
+    assert await call == LARGE
+    await sharing.hear_taken()
+    await wait_until(lambda: not is_held())
+    again = asyncio.create_task(sharing.pair.link.call(LARGE))
+    frame = await sharing.take()
+    await sharing.answer(frame.request_id, LARGE)
+    assert await again == LARGE
+    await sharing.hear_taken()
+    await wait_until(lambda: not is_held())
+
+
+async def wait_until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not is_so():  # noqa: ASYNC110 - of the system, which tells nobody
+            await asyncio.sleep(0.01)

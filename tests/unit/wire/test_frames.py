@@ -10,6 +10,7 @@ from modelyard.wire.frames import (
     HEADER,
     HEADER_BYTES,
     LARGE_BYTES,
+    SHARED,
     Frame,
     FrameDecoder,
     Kind,
@@ -26,7 +27,7 @@ KINDS = st.sampled_from(list(Kind))
 FRAMES = st.builds(
     Frame,
     kind=KINDS,
-    flags=st.integers(0, 255),
+    flags=st.integers(0, 255).filter(lambda flags: not flags & SHARED),
     request_id=st.integers(0, 2**64 - 1),
     payload=st.one_of(
         st.binary(max_size=64),
@@ -157,3 +158,12 @@ def test_credit_survives_the_way() -> None:
 @pytest.mark.parametrize(("size", "cost"), [(0, 1), (100, 1), ((1 << 17) - 1, 1), (1 << 17, 2), (1 << 20, 9)])
 def test_message_costs_one_and_one_more_for_each_128_kib(size: int, cost: int) -> None:
     assert cost_of(size) == cost
+
+
+def test_message_that_is_said_to_lie_elsewhere_is_fetched_and_refused_where_nothing_is_shared() -> None:
+    sent = encode_frame(Kind.ITEM, 1, b"place", SHARED)
+    decoder = FrameDecoder()
+    decoder.fetch = {b"place": b"message"}.__getitem__
+    assert decoder.feed(sent) == [Frame(Kind.ITEM, SHARED, 1, b"message")]
+    with pytest.raises(InternalError, match="no memory is shared"):
+        FrameDecoder().feed(sent)

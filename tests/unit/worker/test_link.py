@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import select
 import socket
 import threading
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from modelyard.errors import TooLarge
-from modelyard.wire.frames import Frame, FrameDecoder, Kind, decode_credit, encode_frame
+from modelyard.wire.frames import LAST, SHARED, Frame, FrameDecoder, Kind, decode_credit, encode_frame
+from modelyard.wire.shared import SHARED_BYTES, SharedMemory, make_file
 from modelyard.worker.link import LINGERING, Link
 
 
@@ -160,3 +162,64 @@ def test_the_first_item_for_a_while_and_a_large_one_leave_at_once(
     large = bytes(1 << 20)
     threading.Thread(target=link.send_soon, args=(Kind.ITEM, 1, large), daemon=True).start()
     assert gateway.read(2)[1].payload == large
+
+
+@pytest.fixture
+def memory(pair: tuple[Link, Gateway]) -> Iterator[SharedMemory]:
+    """The gateway's side of what the link shares."""
+    file = make_file(4 << 20)
+    pair[0].share(SharedMemory(file, is_gateway=False))
+    pair[1].decoder.fetch = lambda place: place  # taken when a test takes it
+    yield SharedMemory(file, is_gateway=True)
+    os.close(file)
+
+
+LARGE = bytes(SHARED_BYTES + 1)
+
+
+def test_large_answers_go_through_memory_that_is_shared(pair: tuple[Link, Gateway], memory: SharedMemory) -> None:
+    link, gateway = pair
+    for number in range(100):  # more than there is room for at once
+        link.send(Kind.ITEM, number, LARGE, LAST)
+        frame = gateway.read(1)[0]
+        gateway.frames.clear()
+        assert (frame.kind, frame.flags, frame.request_id) == (Kind.ITEM, LAST | SHARED, number)
+        assert memory.take(frame.payload, 1 << 20) == LARGE
+        link.free(frame.payload)
+
+
+def test_answers_for_which_there_is_no_room_go_through_the_socket(
+    pair: tuple[Link, Gateway], memory: SharedMemory
+) -> None:
+    link, gateway = pair
+    threading.Thread(target=lambda: [link.send(Kind.ITEM, number, bytes(900_000)) for number in range(3)]).start()
+    frames = gateway.read(3)
+    assert [frame.flags for frame in frames] == [SHARED, SHARED, 0]
+    assert frames[-1].payload == bytes(900_000)
+
+
+def test_answer_above_the_limit_takes_no_room(pair: tuple[Link, Gateway], memory: SharedMemory) -> None:
+    link, gateway = pair
+    with pytest.raises(TooLarge):
+        link.send(Kind.ITEM, 1, bytes((1 << 24) + 1))
+    link.send(Kind.ITEM, 2, bytes(1 << 21))
+    assert gateway.read(1)[0].flags == SHARED  # all of the room is there
+
+
+def test_that_a_request_was_taken_is_told_beside_what_is_sent_next(
+    pair: tuple[Link, Gateway], memory: SharedMemory
+) -> None:
+    link, gateway = pair
+    place = memory.put(LARGE)
+    assert place is not None
+    gateway.connection.sendall(encode_frame(Kind.REQUEST, 5, place, SHARED))
+    frames = link.receive()
+    assert frames is not None
+    assert (frames[0].request_id, frames[0].payload) == (5, LARGE)
+    assert not select.select([gateway.connection], [], [], 0.05)[0]
+    link.send(Kind.ITEM, 5, b"answer", LAST)
+    taken, answer = gateway.read(2)
+    assert (taken.kind, taken.payload) == (Kind.TAKEN, place)
+    assert answer.payload == b"answer"
+    memory.free(taken.payload)
+    assert memory.is_empty

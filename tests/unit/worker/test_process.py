@@ -39,7 +39,7 @@ REQUEST = PostModelOutputsRequest(inputs=[Input(data=Data(text=Text(raw="x")))])
 
 
 class Worker:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *options: str) -> None:
         folder = root / "model"
         (folder / "1").mkdir(parents=True)
         (folder / "1" / "model.py").write_text(MODEL)
@@ -50,7 +50,7 @@ class Worker:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "modelyard.worker", "--socket", str(root / "s")),
-                *("--folder", str(folder), "--replica", "r"),
+                *("--folder", str(folder), "--replica", "r", *options),
             ],
             stdin=subprocess.PIPE,
             start_new_session=True,
@@ -96,6 +96,16 @@ def test_a_worker_does_not_take_the_core_from_the_gateway(worker: Worker) -> Non
     threads = [int(path.name) for path in Path(f"/proc/{worker.process.pid}/task").iterdir()]
     assert len(threads) > 2
     assert {os.sched_getscheduler(one) for one in threads} == {os.SCHED_BATCH}
+
+
+def test_memory_that_cannot_be_shared_is_not_missed(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, "--memory", "99")
+    try:
+        worker.read_until_ready()  # its hello says that it shares nothing
+    finally:
+        worker.connection.close()
+        worker.process.kill()
+        worker.process.wait()
 
 
 def test_ping_is_answered(worker: Worker) -> None:

@@ -20,9 +20,11 @@ from modelyard.wire.frames import (
     ITEM,
     LAST,
     MAX_PAYLOAD_BYTES,
+    SHARED,
     STREAM,
     Frame,
     Kind,
+    check_size,
     decode_credit,
     encode_credit,
     encode_frame,
@@ -31,11 +33,14 @@ from modelyard.wire.frames import (
 )
 from modelyard.wire.handshake import Hello, State
 from modelyard.wire.pieces import Payload
+from modelyard.wire.shared import SHARED_BYTES, SharedMemory
 from modelyard.wire.worker_errors import decode_error
 
 MAX_HELLO_BYTES = 1 << 12
 HELLO_S = 5.0
 """Who connects and does not say hello is cut off after this."""
+RELEASE_S = 10.0
+"""Memory that is shared with a worker goes back to the system where nothing large has come for so long."""
 
 
 class LinkOwner(Protocol):
@@ -67,6 +72,9 @@ class WorkerLink(FrameLink):
         self._calls: dict[int, asyncio.Future[bytes]] = {}
         self._exchanges: dict[int, LinkExchange] = {}
         self._is_cut = False
+        self._memory: SharedMemory | None = None
+        self._release: asyncio.TimerHandle | None = None
+        self._is_memory_used = False
         self.is_open = False
         """See `Link.is_open`."""
         self.closed = asyncio.Event()
@@ -97,6 +105,11 @@ class WorkerLink(FrameLink):
         self._exchanges[request_id] = exchange
         return exchange
 
+    def share(self, memory: SharedMemory) -> None:
+        """Send what is large through this memory, which the worker has too, and take it from there."""
+        self._memory = memory
+        self._decoder.fetch = self._fetch
+
     def stop_worker(self) -> None:
         """Ask the worker to finish what it holds and leave."""
         self.write(encode_frame(Kind.STOP))
@@ -109,7 +122,7 @@ class WorkerLink(FrameLink):
 
     def post_message(self, request_id: int, payload: Payload, flags: int) -> None:
         """See `Port.post_message`."""
-        self.write(*encode_parts(Kind.REQUEST, request_id, payload, flags))
+        self._post(Kind.REQUEST, request_id, payload, flags)
 
     def grant(self, request_id: int, credit: int) -> None:
         """See `Port.grant`."""
@@ -144,13 +157,18 @@ class WorkerLink(FrameLink):
                 exchange.on_credit(decode_credit(frame.payload))
         elif frame.kind is Kind.STATE:
             self._owner.on_state(State.decode(frame.payload))
+        elif frame.kind is Kind.TAKEN and self._memory is not None:
+            self._memory.free(frame.payload)
         elif frame.kind is not Kind.PONG:
             raise InternalError(f"a worker may not send {frame.kind.name}")
 
     def on_lost(self) -> None:
         """The worker is gone: everything that it held fails."""
         self.is_open = False
-        self._cancel_stranger()
+        self._memory = None
+        for timer in (self._stranger, self._release):
+            if timer is not None:
+                timer.cancel()
         calls, exchanges = self._calls, self._exchanges
         self._calls, self._exchanges = {}, {}
         describe = _cut if self._is_cut else _crashed
@@ -166,9 +184,41 @@ class WorkerLink(FrameLink):
         if not self.is_open:
             raise _crashed()
         self._last_id += 1
-        limit = self._max_payload_bytes
-        self.write(*encode_parts(kind, self._last_id, payload, flags, max_payload_bytes=limit, time_left=time_left))
+        self._post(kind, self._last_id, payload, flags, time_left)
         return self._last_id
+
+    def _post(self, kind: Kind, request_id: int, payload: Payload, flags: int, time_left: int = 0) -> None:
+        limit = self._max_payload_bytes
+        if len(payload) > SHARED_BYTES and self._memory is not None:
+            check_size(len(payload), limit)
+            place = self._memory.put(payload)
+            if place is not None:
+                payload, flags = place, flags | SHARED
+                self._use_memory()
+        self.write(*encode_parts(kind, request_id, payload, flags, max_payload_bytes=limit, time_left=time_left))
+
+    def _fetch(self, place: bytes) -> bytes:
+        """The worker has put an answer there."""
+        assert self._memory is not None
+        payload = self._memory.take(place, self._max_payload_bytes)
+        self.write(encode_frame(Kind.TAKEN, payload=place))
+        self._use_memory()
+        return payload
+
+    def _use_memory(self) -> None:
+        self._is_memory_used = True
+        if self._release is None:
+            self._release = self._loop.call_later(RELEASE_S, self._release_memory)
+
+    def _release_memory(self) -> None:
+        """Give the memory back, unless it was used a while ago or something is under way, and may be used soon."""
+        assert self._memory is not None
+        self._release = None
+        if self._is_memory_used or self._calls or self._exchanges or not self._memory.is_empty:
+            self._use_memory()
+            self._is_memory_used = False
+        else:
+            self._memory.release()
 
     async def _wait_for(self, request_id: int) -> bytes:
         """The one answer of a request; the worker is told where nobody waits for it any more."""
@@ -186,12 +236,9 @@ class WorkerLink(FrameLink):
         if not self._owner.on_hello(self, Hello.decode(frame.payload)):
             raise InternalError("a connection was refused: wrong token, replica or protocol")
         self._is_admitted = self.is_open = True
-        self._cancel_stranger()
-        self._decoder.max_payload_bytes = self._max_payload_bytes
-
-    def _cancel_stranger(self) -> None:
         if self._stranger is not None:
             self._stranger.cancel()
+        self._decoder.max_payload_bytes = self._max_payload_bytes
 
     def _take_item(self, frame: Frame) -> None:
         future = self._calls.pop(frame.request_id, None)

@@ -25,6 +25,7 @@ from modelyard.server.backends.lines import LinePump
 from modelyard.server.backends.link import WorkerLink
 from modelyard.wire.frames import PROTOCOL
 from modelyard.wire.handshake import Hello, State
+from modelyard.wire.shared import SharedMemory
 
 LAST_WORDS_S = 1.0
 """How long output and answers may still come after the process has ended."""
@@ -52,6 +53,8 @@ class ProcessReplica:
         self.folder = folder
         self.token = secrets.token_urlsafe(32)
         self.listener: asyncio.Server | None = None
+        self.memory: SharedMemory | None = None
+        """What its worker was given to share."""
         self._link = WorkerLink(self)
         self._sink = sink
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
@@ -91,6 +94,7 @@ class ProcessReplica:
         """Undo what was made for a process that did not start."""
         if self.listener is not None:
             self.listener.close()
+        self.memory = None
         shutil.rmtree(self.folder, ignore_errors=True)
 
     async def watch(self) -> AsyncIterator[WorkerStatus]:
@@ -128,6 +132,8 @@ class ProcessReplica:
             self._end(f"the worker speaks protocol {hello.protocol}, this server {PROTOCOL}")
             return False
         self._link = link
+        if self.memory is not None and hello.shares:
+            link.share(self.memory)
         if self.listener is not None:
             self.listener.close()
         return True

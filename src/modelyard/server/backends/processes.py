@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from modelyard.parts.launch import Launch, make_launch
 from modelyard.server.backends.base import LogSink, ReplicaSpec
 from modelyard.server.backends.link import WorkerLink
 from modelyard.server.backends.process_replica import ProcessReplica
+from modelyard.wire.shared import SharedMemory, make_file
+
+log = logging.getLogger(__name__)
 
 HELLO_S = 60.0
 """A worker that has not connected by then is ended."""
@@ -99,7 +103,10 @@ class ProcessBackend:
             batching=spec.batching,
             accelerators=spec.accelerators,
         )
-        with _pipe() as (token_out, token_in), _pipe() as (lines_out, lines_in):
+        with _pipe() as (token_out, token_in), _pipe() as (lines_out, lines_in), _shared_file() as file:
+            if file is not None:
+                replica.memory = SharedMemory(file, is_gateway=True)
+                launch = launch.with_memory(file)
             os.write(token_in, replica.token.encode() + b"\n")
             process = await asyncio.create_subprocess_exec(
                 *launch.argv,
@@ -109,6 +116,7 @@ class ProcessBackend:
                 stdout=lines_in,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=() if file is None else (file,),
             )
             replica.begin(process, os.dup(lines_out), hello_s=self._hello_s)
 
@@ -123,6 +131,21 @@ def _make_room(folder: Path) -> Path:
         )
     folder.mkdir(mode=0o700)
     return socket
+
+
+@contextmanager
+def _shared_file() -> Iterator[int | None]:
+    """A file of memory for a worker, closed at the end; None where this system has none."""
+    try:
+        file = make_file()
+    except OSError as error:
+        log.warning("worker.shares_nothing reason=%s", error)
+        yield None
+        return
+    try:
+        yield file
+    finally:
+        os.close(file)
 
 
 @contextmanager
