@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import struct
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,9 +22,10 @@ from modelyard.server.backends.base import ReplicaSpec, WorkerState
 from modelyard.server.backends.link import WorkerLink
 from modelyard.server.backends.processes import ProcessBackend
 from modelyard.server.records import ModelKey
-from modelyard.wire.frames import HEADER, Kind, encode_credit, encode_frame
+from modelyard.wire.frames import HEADER, LAST, SHARED, Kind, encode_credit, encode_frame
 from modelyard.wire.handshake import Hello, State
 from modelyard.wire.messages import MultiOutputResponse, PostModelOutputsRequest
+from modelyard.wire.shared import SHARED_BYTES, SharedMemory, make_file
 from support.doors import eventually
 from support.folders import write_folder
 
@@ -30,6 +33,7 @@ TIMEOUT_S = 30
 WORDS = st.integers(0, 150)
 """More than the credit of a stream."""
 PADDING = st.sampled_from([0, 10, 70_000, 300_000])
+LARGE = bytes(SHARED_BYTES + 1)
 
 
 class House:
@@ -174,6 +178,13 @@ BAD_FRAMES = st.one_of(
     st.builds(encode_frame, st.just(Kind.ITEM), IDS, st.binary(max_size=40), st.sampled_from([0, 2])),
     st.builds(encode_credit, IDS, st.integers(0, 2**32 - 1)),
     st.builds(
+        lambda kind, number, place, flags: encode_frame(kind, number, struct.pack("!II", *place), flags),
+        st.sampled_from([Kind.ITEM, Kind.TAKEN]),
+        IDS,
+        st.tuples(st.sampled_from([0, 64, 1 << 19, 2**32 - 1]), st.sampled_from([0, 1, 1 << 19, 2**32 - 1])),
+        st.sampled_from([0, SHARED, SHARED | LAST]),
+    ),
+    st.builds(
         lambda size, kind, number: HEADER.pack(size, kind, 0, 0, number),
         st.integers(0, 2**32 - 1),
         st.integers(0, 255),
@@ -183,8 +194,15 @@ BAD_FRAMES = st.one_of(
 )
 
 
-@given(hello=st.sampled_from(["right", "wrong", ""]), frames=st.lists(BAD_FRAMES, max_size=25), cut=st.integers(1, 64))
-def test_hostile_worker_breaks_its_own_link_and_nothing_else(hello: str, frames: list[bytes], cut: int) -> None:
+@given(
+    hello=st.sampled_from(["right", "wrong", ""]),
+    frames=st.lists(BAD_FRAMES, max_size=25),
+    cut=st.integers(1, 64),
+    shares=st.booleans(),
+)
+def test_hostile_worker_breaks_its_own_link_and_nothing_else(
+    hello: str, frames: list[bytes], cut: int, shares: bool
+) -> None:
     unhandled: list[dict[str, Any]] = []
 
     async def meet() -> None:
@@ -199,7 +217,9 @@ def test_hostile_worker_breaks_its_own_link_and_nothing_else(hello: str, frames:
         if hello == "right":
             await loop.sock_sendall(theirs, first)
             await eventually(lambda: link.is_open)
-            requests = [asyncio.create_task(one) for one in (link.call(b"x"), read_all(link.open("generate", b"x")))]
+            if shares:
+                link.share(make_memory())
+            requests = [asyncio.create_task(one) for one in (link.call(LARGE), read_all(link.open("generate", b"x")))]
             requests.append(asyncio.create_task(talk(link.open("stream", None))))
             await asyncio.sleep(0)
             first = b""
@@ -221,6 +241,14 @@ def test_hostile_worker_breaks_its_own_link_and_nothing_else(hello: str, frames:
 
     asyncio.run(bounded())
     assert unhandled == []
+
+
+def make_memory() -> SharedMemory:
+    file = make_file(1 << 20)
+    try:
+        return SharedMemory(file, is_gateway=True)
+    finally:
+        os.close(file)
 
 
 async def read_all(exchange: Any) -> None:

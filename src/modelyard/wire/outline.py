@@ -6,6 +6,7 @@ request goes to the worker in the pieces that it came in, of which no byte but t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from modelyard.wire.messages import Message
@@ -23,7 +24,13 @@ _BYTES, _MESSAGE = 12, 11
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
-def make_outline(message_type: Any, pieces: Pieces) -> bytes | None:
+def _leave_nothing(start: int, end: int) -> bytes:  # noqa: ARG001 - see `make_outline`
+    return b""
+
+
+def make_outline(
+    message_type: Any, pieces: Pieces, leave: Callable[[int, int], bytes] = _leave_nothing
+) -> bytes | None:
     """The outline of a serialised message; None where it has none: too many fields, or no fields at all.
 
     What parses as an outline is not proven to parse whole: whoever reads the large values finds out.
@@ -31,11 +38,18 @@ def make_outline(message_type: Any, pieces: Pieces) -> bytes | None:
     Args:
         message_type: The message's descriptor.
         pieces: It, serialised.
+        leave: What is left instead of the large value that lies between these two places.
     """
     try:
-        return _Walk(pieces).walk(message_type, 0, len(pieces), MAX_DEPTH)
+        return _Walk(pieces, leave).walk(message_type, 0, len(pieces), MAX_DEPTH)
     except (_NoOutline, ValueError, IndexError):
         return None
+
+
+def parse_outline(message_class: type[AnyMessage], pieces: Pieces) -> AnyMessage:
+    """The message, or its outline where it has one. Raises `DecodeError`."""
+    outline = make_outline(message_class.DESCRIPTOR, pieces)
+    return message_class.FromString(pieces.join() if outline is None else outline)
 
 
 def complete(message: AnyMessage, raw: Payload | None) -> AnyMessage:
@@ -55,8 +69,9 @@ class _NoOutline(Exception):
 class _Walk:
     """One walk through a message."""
 
-    def __init__(self, pieces: Pieces) -> None:
+    def __init__(self, pieces: Pieces, leave: Callable[[int, int], bytes]) -> None:
         self._pieces = pieces
+        self._leave = leave
         self._fields_left = MAX_FIELDS
 
     def walk(self, message_type: Any, at: int, end: int, depth: int) -> bytes:
@@ -73,11 +88,12 @@ class _Walk:
             key = encode_varint(tag)
             if body - start != len(key) + len(encode_varint(after - body)):
                 raise _NoOutline  # written longer than it has to be
-            inside = b""
-            if field.type == _MESSAGE:
-                if not depth:
-                    raise _NoOutline
+            if field.type == _BYTES:
+                inside = self._leave(body, after)
+            elif depth:
                 inside = self.walk(field.message_type, body, after, depth - 1)
+            else:
+                raise _NoOutline
             kept += (self._pieces.cut(kept_from, start), key, encode_varint(len(inside)), inside)
             kept_from = after
         kept.append(self._pieces.cut(kept_from, end))

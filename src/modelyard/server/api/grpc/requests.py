@@ -10,7 +10,7 @@ from modelyard.server.api.v2.call import Incoming
 from modelyard.server.api.v2.plain import read_plain
 from modelyard.wire.messages import DecodeError, Message, PostModelOutputsRequest
 from modelyard.wire.methods import Method
-from modelyard.wire.outline import make_outline
+from modelyard.wire.outline import parse_outline
 from modelyard.wire.pieces import Payload, Pieces, join
 
 
@@ -23,13 +23,14 @@ def read_incoming(method: Method, payload: Payload) -> Incoming:
     is_for_model = method.request_type is PostModelOutputsRequest
     if isinstance(payload, bytes):
         return Incoming(_parse(method, payload), payload, read_plain(payload) if is_for_model else None)
-    outline = make_outline(method.request_type.DESCRIPTOR, payload) if is_for_model else None
-    return Incoming(_parse(method, join(payload) if outline is None else outline), payload)
+    return Incoming(_parse(method, payload), payload)
 
 
-def _parse(method: Method, payload: bytes) -> Message:
+def _parse(method: Method, payload: Payload) -> Message:
     try:
-        return method.request_type.FromString(payload)
+        if isinstance(payload, Pieces) and method.request_type is PostModelOutputsRequest:
+            return parse_outline(PostModelOutputsRequest, payload)
+        return method.request_type.FromString(join(payload))
     except DecodeError:
         raise InvalidRequest(f"the request message is not a {method.request_type.DESCRIPTOR.full_name}") from None
 

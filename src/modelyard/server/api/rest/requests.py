@@ -10,6 +10,7 @@ from modelyard.server.api.doorway.inflow import Inflow
 from modelyard.server.api.doorway.types import Event, Receive
 from modelyard.server.api.rest.fill import fill
 from modelyard.server.api.rest.json_text import read_object
+from modelyard.server.api.rest.large import read_large
 from modelyard.server.api.rest.query import fill_from_query, set_field
 from modelyard.server.api.rest.routes import REMEMBERED, Match
 from modelyard.server.api.rest.usual import Usual, find_only_text, make_usual, read_usual
@@ -17,6 +18,7 @@ from modelyard.server.api.v2.call import Incoming
 from modelyard.server.api.v2.plain import make_plain, read_plain
 from modelyard.wire.messages import Message, PostModelOutputsRequest
 from modelyard.wire.methods import Method
+from modelyard.wire.outline import LARGE_BYTES, parse_outline
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_PREDICT_BODY_BYTES = 192 * 1024 * 1024
@@ -44,10 +46,12 @@ async def read_body(first: Event, receive: Receive, max_bytes: int) -> bytes:
 
 def make_incoming(match: Match, query: bytes, body: bytes) -> Incoming:
     """The request. What the path says wins over the body and the query."""
-    is_usual = match.route.method.request_type is PostModelOutputsRequest and match.route.binding.body == WHOLE
-    usual = read_usual(body) if is_usual else None
-    plain = usual and _make_plain(match, usual)
-    return plain or Incoming(_make_message(match, query, body, usual))
+    is_for_model = match.route.method.request_type is PostModelOutputsRequest and match.route.binding.body == WHOLE
+    if not is_for_model:
+        return Incoming(_make_message(match, query, body, None))
+    usual = read_usual(body)
+    found = _make_large(match, body) if usual is None else _make_plain(match, usual)
+    return found or Incoming(_make_message(match, query, body, usual))
 
 
 def _make_plain(match: Match, usual: Usual) -> Incoming | None:
@@ -56,6 +60,12 @@ def _make_plain(match: Match, usual: Usual) -> Incoming | None:
     raw = text and make_plain(_serialise_names(match), text.encode())
     named = raw and read_plain(raw)
     return Incoming(PostModelOutputsRequest.FromString(raw), raw, named) if raw and named else None
+
+
+def _make_large(match: Match, body: bytes) -> Incoming | None:
+    """A request of which something is large: that is put beside what the rest of it says."""
+    raw = read_large(match.route.method, body, _named_by(match)) if len(body) >= LARGE_BYTES else None
+    return None if raw is None else Incoming(parse_outline(PostModelOutputsRequest, raw), raw)
 
 
 def _make_message(match: Match, query: bytes, body: bytes, usual: Usual | None) -> Message:
@@ -118,6 +128,9 @@ async def read_lines(match: Match, inflow: Inflow) -> AsyncIterator[Incoming]:
         if not line.strip():
             continue
         number += 1
+        if large := _make_large(match, line):
+            yield large
+            continue
         message = read_message(match.route.method, line, what=f"message {number} of the stream")
         fill_from_path(message, match)
         yield Incoming(message)

@@ -10,7 +10,8 @@ from modelyard.server.api.doorway.request_ids import ANSWER_HEADER
 from modelyard.server.api.doorway.types import Headers, Send
 from modelyard.server.api.rest.answers import retry_headers
 from modelyard.server.api.rest.head import EVENT_STREAM
-from modelyard.server.api.rest.render import parse_reply, render
+from modelyard.server.api.rest.large import render_reply
+from modelyard.server.api.rest.render import render
 from modelyard.server.api.v2.call import Reply
 from modelyard.wire.messages import BaseResponse
 from modelyard.wire.methods import Method
@@ -38,10 +39,10 @@ class StreamAnswer:
         """Send the whole stream."""
         async with aclosing(replies):
             async for reply in replies:
-                message = parse_reply(method, reply)
+                message, body = render_reply(method, reply)
                 if not self.has_started:
                     await self._start(http_status_of(message.status.code), retry_headers(message.status))
-                await self._write(render(message))
+                await self._write(body)
         await self._start(200)
         await self._end()
 

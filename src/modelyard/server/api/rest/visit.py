@@ -12,7 +12,7 @@ from modelyard.server.api.doorway.request_ids import make_request_id
 from modelyard.server.api.doorway.types import Event, Headers, Receive, Scope, Send
 from modelyard.server.api.rest.answers import JSON_TYPE, retry_headers, send_body, send_error, send_failure
 from modelyard.server.api.rest.head import read_deadline, recall_head
-from modelyard.server.api.rest.render import parse_reply, render
+from modelyard.server.api.rest.large import render_reply
 from modelyard.server.api.rest.streams import StreamAnswer
 from modelyard.server.api.rest.usual_answer import render_usual
 from modelyard.server.api.v2.call import Envelope, Reply
@@ -71,8 +71,8 @@ class Visit:
         if isinstance(reply, bytes) and method.response_type is MultiOutputResponse:
             body = render_usual(reply)
         if body is None:
-            message = parse_reply(method, reply)
-            status, body, headers = http_status_of(message.status.code), render(message), retry_headers(message.status)
+            message, body = render_reply(method, reply)
+            status, headers = http_status_of(message.status.code), retry_headers(message.status)
         await send_body(
             self._send,
             status,
