@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import AsyncIterator, Iterator
+from types import CoroutineType
 
 _of_thread = threading.local()
 _END = object()
@@ -13,7 +14,7 @@ _END = object()
 
 def finish_coroutine(result: object) -> object:
     """The result itself, or what it comes to where it is a coroutine."""
-    return _loop().run_until_complete(result) if inspect.iscoroutine(result) else result
+    return _loop().run_until_complete(result) if isinstance(result, CoroutineType) else result
 
 
 def iterate_async(answers: AsyncIterator[object]) -> Iterator[object]:

@@ -79,12 +79,15 @@ class Link:
         Raises:
             TooLarge: The payload is above the limit; nothing was sent.
         """
-        self._post(self._encode(kind, request_id, payload, flags))
+        if len(payload) > SHARED_BYTES:
+            payload, flags = self._lay_down(payload, flags)
+        self._post(encode_parts(kind, request_id, payload, flags, max_payload_bytes=self._max_payload_bytes))
 
     def send_soon(self, kind: Kind, request_id: int, payload: bytes) -> None:
         """As `send`. Where the last frame left a moment ago, this one may wait for the next, `LINGER_S` or a little
         more: what an author yields quickly leaves, and wakes the gateway, many at once. Raises as `send`."""
-        parts = self._encode(kind, request_id, payload)
+        payload, flags = self._lay_down(payload, 0)
+        parts = encode_parts(kind, request_id, payload, flags, max_payload_bytes=self._max_payload_bytes)
         self._waiting.append(parts)
         if len(parts) > 1 or len(self._waiting) >= LINGERING or time.monotonic() - self._left_at >= LINGER_S:
             self.send_now()
@@ -150,13 +153,13 @@ class Link:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
-    def _encode(self, kind: Kind, request_id: int, payload: bytes, flags: int = 0) -> tuple[Part, ...]:
-        if len(payload) > SHARED_BYTES and self._memory is not None:
-            check_size(len(payload), self._max_payload_bytes)
-            place = self._memory.put(payload)
-            if place is not None:
-                payload, flags = place, flags | SHARED
-        return encode_parts(kind, request_id, payload, flags, max_payload_bytes=self._max_payload_bytes)
+    def _lay_down(self, payload: bytes, flags: int) -> tuple[bytes, int]:
+        """Put what is large into the shared memory: the payload and the flags of its frame. Raises `TooLarge`."""
+        if self._memory is None or len(payload) <= SHARED_BYTES:
+            return payload, flags
+        check_size(len(payload), self._max_payload_bytes)
+        place = self._memory.put(payload)
+        return (payload, flags) if place is None else (place, flags | SHARED)
 
     def _fetch(self, place: bytes) -> bytes:
         """The gateway has put a request there. That it is taken is told beside what is sent next."""

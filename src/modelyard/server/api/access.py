@@ -58,7 +58,8 @@ class Access:
             Forbidden: the token lacks a scope or is bound to other apps, or no token of ours opens this method.
             UserNotFound: the message names another user, whether or not there is one.
         """
-        _check_kind(method)
+        if not method.takes_tokens:  # all of ours are personal; browser sessions and administrators' doors do not exist
+            raise Forbidden(f"{method.name} cannot be called with a token (the contract asks for {method.auth.value})")
         if ALL_SCOPES not in caller.scopes and not method.scopes <= _expand(caller.scopes):
             missing = ", ".join(sorted(method.scopes - _expand(caller.scopes)))
             raise Forbidden(f"{method.name} needs scopes that the token does not have: {missing}")
@@ -67,12 +68,6 @@ class Access:
         if caller.app_ids:
             _check_bound_token(caller, method, app_id)
         return _make_key(caller.user_id, app_id)
-
-
-def _check_kind(method: Method) -> None:
-    """All of our tokens are personal; browser sessions and administrators' doors do not exist."""
-    if not method.takes_tokens:
-        raise Forbidden(f"{method.name} cannot be called with a token (the contract asks for {method.auth.value})")
 
 
 def _check_bound_token(caller: Caller, method: Method, app_id: str) -> None:

@@ -7,7 +7,8 @@ owner accepts, sizes and credit are limited, and what breaks the rules breaks th
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeAlias
 
 from modelyard.errors import InternalError, ModelyardError, WorkerCrashed
 from modelyard.server.backends.exchange import LinkExchange
@@ -41,6 +42,7 @@ HELLO_S = 5.0
 """Who connects and does not say hello is cut off after this."""
 RELEASE_S = 10.0
 """Memory that is shared with a worker goes back to the system where nothing large has come for so long."""
+Answer: TypeAlias = Coroutine[Any, Any, bytes]
 
 
 class LinkOwner(Protocol):
@@ -80,19 +82,18 @@ class WorkerLink(FrameLink):
         self.closed = asyncio.Event()
         """Set when the connection is gone."""
 
-    async def call(self, payload: Payload, *, time_left_s: float | None = None, is_express: bool = False) -> bytes:
+    def call(self, payload: Payload, *, time_left_s: float | None = None, is_express: bool = False) -> Answer:
         """See `Link.call`. Raises what the worker reports, `WorkerCrashed`, `TooLarge`."""
         flags = FIRST | LAST | EXPRESS if is_express else FIRST | LAST
-        request_id = self._open(payload, flags, time_left=encode_time(time_left_s))
-        return await self._wait_for(request_id)
+        return self._ask(payload, flags, time_left=encode_time(time_left_s))
 
-    async def stats(self) -> bytes:
+    def stats(self) -> Answer:
         """See `Link.stats`."""
-        return await self._wait_for(self._open(b"", 0, kind=Kind.STATS))
+        return self._ask(b"", 0, kind=Kind.STATS)
 
-    async def reload(self, payload: bytes) -> bytes:
+    def reload(self, payload: bytes) -> Answer:
         """See `Link.reload`."""
-        return await self._wait_for(self._open(payload, 0, kind=Kind.RELOAD))
+        return self._ask(payload, 0, kind=Kind.RELOAD)
 
     def open(
         self, method: str, payload: Payload | None, *, time_left_s: float | None = None, is_express: bool = False
@@ -122,7 +123,8 @@ class WorkerLink(FrameLink):
 
     def post_message(self, request_id: int, payload: Payload, flags: int) -> None:
         """See `Port.post_message`."""
-        self._post(Kind.REQUEST, request_id, payload, flags)
+        payload, flags = self._lay_down(payload, flags)
+        self.write(*encode_parts(Kind.REQUEST, request_id, payload, flags))
 
     def grant(self, request_id: int, credit: int) -> None:
         """See `Port.grant`."""
@@ -144,10 +146,15 @@ class WorkerLink(FrameLink):
         """See `FrameLink.take`."""
         if not self._is_admitted:
             self._greet(frame)
-            return
-        if frame.kind is ITEM:
+        elif frame.kind is not ITEM:
+            self._take_other(frame)
+        elif (future := self._calls.pop(frame.request_id, None)) is None:
             self._take_item(frame)
-        elif frame.kind is Kind.END:
+        elif not future.done():
+            future.set_result(frame.payload)
+
+    def _take_other(self, frame: Frame) -> None:
+        if frame.kind is Kind.END:
             self._take_end(frame.request_id, None)
         elif frame.kind is Kind.ERROR:
             self._take_end(frame.request_id, decode_error(frame.payload))
@@ -184,18 +191,22 @@ class WorkerLink(FrameLink):
         if not self.is_open:
             raise _crashed()
         self._last_id += 1
-        self._post(kind, self._last_id, payload, flags, time_left)
+        limit = self._max_payload_bytes
+        if len(payload) > SHARED_BYTES:
+            payload, flags = self._lay_down(payload, flags)
+        self.write(*encode_parts(kind, self._last_id, payload, flags, max_payload_bytes=limit, time_left=time_left))
         return self._last_id
 
-    def _post(self, kind: Kind, request_id: int, payload: Payload, flags: int, time_left: int = 0) -> None:
-        limit = self._max_payload_bytes
-        if len(payload) > SHARED_BYTES and self._memory is not None:
-            check_size(len(payload), limit)
-            place = self._memory.put(payload)
-            if place is not None:
-                payload, flags = place, flags | SHARED
-                self._use_memory()
-        self.write(*encode_parts(kind, request_id, payload, flags, max_payload_bytes=limit, time_left=time_left))
+    def _lay_down(self, payload: Payload, flags: int) -> tuple[Payload, int]:
+        """Put what is large into the shared memory: the payload and the flags of its frame. Raises `TooLarge`."""
+        if self._memory is None or len(payload) <= SHARED_BYTES:
+            return payload, flags
+        check_size(len(payload), self._max_payload_bytes)
+        place = self._memory.put(payload)
+        if place is None:
+            return payload, flags
+        self._use_memory()
+        return place, flags | SHARED
 
     def _fetch(self, place: bytes) -> bytes:
         """The worker has put an answer there."""
@@ -220,8 +231,9 @@ class WorkerLink(FrameLink):
         else:
             self._memory.release()
 
-    async def _wait_for(self, request_id: int) -> bytes:
+    async def _ask(self, payload: Payload, flags: int, *, kind: Kind = Kind.REQUEST, time_left: int = 0) -> bytes:
         """The one answer of a request; the worker is told where nobody waits for it any more."""
+        request_id = self._open(payload, flags, kind=kind, time_left=time_left)
         future: asyncio.Future[bytes] = self._loop.create_future()
         self._calls[request_id] = future
         try:
@@ -241,11 +253,7 @@ class WorkerLink(FrameLink):
         self._decoder.max_payload_bytes = self._max_payload_bytes
 
     def _take_item(self, frame: Frame) -> None:
-        future = self._calls.pop(frame.request_id, None)
-        if future is not None:
-            if not future.done():
-                future.set_result(frame.payload)
-            return
+        """An answer of many. Of a request that was forgotten none is waited for."""
         exchange = self._exchanges.get(frame.request_id)
         if exchange is not None:
             exchange.on_item(frame.payload)

@@ -35,8 +35,10 @@ class Group:
         self.meter = meter or VersionMeter()
         self.line = WaitingLine(limits, self._release)
         self.used_at = 0.0
+        self.is_ready = False
+        """Is there a replica, free or not? Requests for one that just crashed wait for the next."""
         self.ready = asyncio.Event()
-        """Set while a replica is there."""
+        """Set while there is."""
         self.watching: Counter[str] = Counter()
         """Who waits for `ready`, and how often."""
         self._orphan_s = orphan_s
@@ -56,11 +58,6 @@ class Group:
         for one in self._replicas.values():
             return one.methods
         return None
-
-    @property
-    def is_ready(self) -> bool:
-        """Is there a replica, free or not? Requests for one that just crashed wait for the next."""
-        return bool(self._replicas)
 
     @property
     def count(self) -> int:
@@ -110,6 +107,7 @@ class Group:
         if self._orphaned is not None:
             self._orphaned.cancel()
             self._orphaned = None
+        self.is_ready = True
         self.ready.set()
         self._serve()
         return slots
@@ -118,6 +116,7 @@ class Group:
         """A replica leaves, or has gone."""
         del self._replicas[replica_id]
         if not self._replicas:
+            self.is_ready = False
             self.ready.clear()
             if self.line:
                 self._orphaned = asyncio.get_running_loop().call_later(self._orphan_s, self._send_away)
@@ -126,7 +125,7 @@ class Group:
         """A slot at once, to be given back: a free one where nobody was there before, or one that is spared for
         callers who hold none and do not wait. None: `wait` for it."""
         self.used_at = now
-        slots = None if self.line.turns else self._choose(caller)
+        slots = None if self.line.turns.waiting else self._choose(caller)
         if slots is None:
             if caller in self._held or self.line.turns.count(caller):
                 return None
@@ -212,7 +211,7 @@ class Group:
     def _serve(self) -> None:
         """Give what is free to those who wait; what is spared, to those of them who hold nothing."""
         replicas = self._replicas.values()
-        while self.line:
+        while self.line.turns.waiting:
             slots = self._choose(self.line.turns.only)
             without = None if slots else self._held
             slots = slots or choose_spare(replicas, is_quick=self._pace.is_quick)
@@ -240,7 +239,7 @@ class Group:
         else:
             del self._held[caller]
         slots.give_back()
-        if self.line.turns:
+        if self.line.turns.waiting:
             self._serve()
 
     def _check_hope(self, caller: str, deadline: float) -> None:

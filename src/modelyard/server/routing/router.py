@@ -141,7 +141,7 @@ class Router:
             DeadlineExceeded: The deadline passed; the worker has been told, where it had begun.
             ModelyardError: What the model, or its worker's end, says.
         """
-        group = self._get(version_id)
+        group = self._groups.get(version_id) or self._get(version_id)
         began = time.monotonic()
         if deadline is not None:
             check_deadline(deadline)

@@ -24,13 +24,14 @@ class Turns(Generic[T]):
         self.size = size
         self.cost = 0
         """Of all that waits."""
-        self._count = 0
+        self.waiting = 0
+        """How much waits."""
         self._last_number = 0
         self._lanes: OrderedDict[str, _Lane[T]] = OrderedDict()
         """The first is served next; none is empty."""
 
     def __len__(self) -> int:
-        return self._count
+        return self.waiting
 
     @property
     def only(self) -> str | None:
@@ -57,7 +58,7 @@ class Turns(Generic[T]):
         lane.things[self._last_number] = (thing, cost)
         lane.cost += cost
         self.cost += cost
-        self._count += 1
+        self.waiting += 1
         return self._last_number
 
     def make_room(self, name: str, cost: int) -> list[T] | None:
@@ -90,7 +91,7 @@ class Turns(Generic[T]):
         """Everything, in no order."""
         things = [thing for lane in self._lanes.values() for thing, _ in lane.things.values()]
         self._lanes.clear()
-        self.cost = self._count = 0
+        self.cost = self.waiting = 0
         return things
 
     def _cut(self, name: str, excess: int, *, keep: int) -> list[T] | None:
@@ -111,7 +112,7 @@ class Turns(Generic[T]):
         thing, cost = lane.things.pop(number)
         lane.cost -= cost
         self.cost -= cost
-        self._count -= 1
+        self.waiting -= 1
         if not lane.things:
             del self._lanes[name]
         return thing

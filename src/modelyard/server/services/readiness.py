@@ -61,7 +61,8 @@ class ReadinessService:
     async def _list_deployed(self) -> list[Deployment]:
         """Of each model the version that answers for it, where replicas of it shall run."""
         now = time.monotonic()
-        if self._changes.has_changed() or self._asked_at is None or now - self._asked_at >= REMEMBER_S:
+        if self._changes.has_changed or self._asked_at is None or now - self._asked_at >= REMEMBER_S:
+            self._changes.note()
             self._asked_at = now
             rows = await self._store.deployments.list()
             self._deployed = [one for one in rows if one.is_default and one.replicas > 0]

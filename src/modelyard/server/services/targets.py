@@ -91,7 +91,8 @@ class Targets:
 
     def recall(self, address: Address, headers: Headers = ()) -> Target | None:
         """As `resolve`, where the answer is remembered. One that is asked for again and again is renewed in time."""
-        self._follow_changes()
+        if self._changes.has_changed:
+            self._follow_changes()
         remembered = self._remembered.get(address)
         if remembered is None:
             return None
@@ -119,7 +120,8 @@ class Targets:
         return route.only or route.choose(headers)
 
     def _follow_changes(self) -> None:
-        if self._changes.has_changed():
+        if self._changes.has_changed:
+            self._changes.note()
             self._remembered.clear()
             self._generation += 1
 

@@ -15,6 +15,8 @@ class Waiter:
 
     def __init__(self) -> None:
         self._changed = asyncio.Event()
+        self.has_changed = False
+        """Has something changed since the last `wait`, or `note`?"""
 
     async def wait(self, *, timeout_s: float) -> bool:
         """Return when something has changed since the last call, or after `timeout_s` seconds; did it change?"""
@@ -24,18 +26,17 @@ class Waiter:
                 await self._changed.wait()
         except TimeoutError:
             return False
-        self._changed.clear()
+        self.note()
         return True
 
-    def has_changed(self) -> bool:
-        """Has something changed since the last call, or the last `wait`? Costs nothing, waits for nothing."""
-        if not self._changed.is_set():
-            return False
+    def note(self) -> None:
+        """What has changed until now is known."""
+        self.has_changed = False
         self._changed.clear()
-        return True
 
     def wake(self) -> None:
         """Something has changed."""
+        self.has_changed = True
         self._changed.set()
 
 

@@ -82,10 +82,8 @@ class Lifeline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        task, self._task = self._task, None
-        self._receive = None
-        if self._shortcuts is not None:
-            self._shortcuts.listen(None)
+        task, self._task = self._task, None  # whoever hangs up from here on ends nothing
+        self._receive = self._shortcuts = None
         if self._timer is not None:
             self._timer.cancel()
         if self._watcher is not None:

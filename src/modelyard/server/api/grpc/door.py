@@ -119,7 +119,9 @@ class GrpcDoor:
             lifeline.watch(receive)
             if not method.is_server_streaming:
                 reply = await self._v2.unary(method.name, incoming, envelope)
-                return await answer.only(_serialise(reply), retry_trailers(reply))
+                if isinstance(reply, bytes):
+                    return await answer.only(reply)
+                return await answer.only(reply.SerializeToString(), retry_trailers(reply))
             replies = self._v2.stream(method.name, _one(incoming), envelope)
             return await answer.finish(extra=await self._send_all(replies, answer))
 

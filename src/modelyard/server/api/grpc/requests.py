@@ -8,10 +8,10 @@ from modelyard.server.api.doorway.types import Event, Receive
 from modelyard.server.api.grpc.framing import JOINED_BYTES, PREFIX, MessageReader
 from modelyard.server.api.v2.call import Incoming
 from modelyard.server.api.v2.plain import read_plain
-from modelyard.wire.messages import DecodeError, Message, PostModelOutputsRequest
+from modelyard.wire.messages import DecodeError, PostModelOutputsRequest
 from modelyard.wire.methods import Method
 from modelyard.wire.outline import parse_outline
-from modelyard.wire.pieces import Payload, Pieces, join
+from modelyard.wire.pieces import Payload, Pieces
 
 
 class CardinalityViolated(InvalidRequest):
@@ -20,19 +20,15 @@ class CardinalityViolated(InvalidRequest):
 
 def read_incoming(method: Method, payload: Payload) -> Incoming:
     """The request, as the method wants it; raises `InvalidRequest`."""
-    is_for_model = method.request_type is PostModelOutputsRequest
-    if isinstance(payload, bytes):
-        return Incoming(_parse(method, payload), payload, read_plain(payload) if is_for_model else None)
-    return Incoming(_parse(method, payload), payload)
-
-
-def _parse(method: Method, payload: Payload) -> Message:
+    request_type = method.request_type
+    is_for_model = request_type is PostModelOutputsRequest
     try:
-        if isinstance(payload, Pieces) and method.request_type is PostModelOutputsRequest:
-            return parse_outline(PostModelOutputsRequest, payload)
-        return method.request_type.FromString(join(payload))
+        if isinstance(payload, bytes):
+            return Incoming(request_type.FromString(payload), payload, read_plain(payload) if is_for_model else None)
+        message = parse_outline(request_type, payload) if is_for_model else request_type.FromString(payload.join())
+        return Incoming(message, payload)
     except DecodeError:
-        raise InvalidRequest(f"the request message is not a {method.request_type.DESCRIPTOR.full_name}") from None
+        raise InvalidRequest(f"the request message is not a {request_type.DESCRIPTOR.full_name}") from None
 
 
 def take_plain(event: Event, max_bytes: int) -> Payload | None:

@@ -86,7 +86,7 @@ class V2:
 
     async def unary(self, name: str, incoming: Incoming, envelope: Envelope) -> Reply:
         """Answer a method where the client sends one message and gets one."""
-        method = self.find(name)
+        method = self._methods.get(name) or self.find(name)
         watch, code, caller = self._begin(name, envelope), GONE, None
         try:
             recalled = None if method.is_open else self._access.recall(envelope.authorization)

@@ -179,7 +179,8 @@ class Exchange(ABC):
     def _end_answer(self) -> None:
         """The answer is complete."""
         self._is_gone = True  # as far as `receive` is concerned
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     async def _wait(self) -> None:
         self.on_wait()

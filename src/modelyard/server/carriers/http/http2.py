@@ -221,7 +221,7 @@ class Http2Connection(asyncio.BufferedProtocol):
             return
         self._last_stream = number
         try:
-            head = self._heads.find(block) or self._heads.read(block, number)
+            head = self._heads.known.get(block) or self._heads.read(block, number)
             if ends and head.length:
                 raise Http2Error(PROTOCOL_ERROR, "a body that is not as long as its content-length", number)
         except Http2Error as error:

@@ -67,6 +67,18 @@ def pack_block(block: bytes, flags: int, stream: int, max_frame: int) -> bytes:
     return b"".join(frames)
 
 
+def pack_answer(stream: int, block: bytes, body: bytes, ending: bytes) -> bytes:
+    """A whole answer, of which nothing is larger than a frame may be: headers, body, and trailers where it has them."""
+    pack, size = HEAD.pack, len(body)
+    data = pack(size >> 8, size & 0xFF, DATA, 0 if ending else END_STREAM, stream) + body
+    size = len(block)
+    head = pack(size >> 8, size & 0xFF, HEADERS, END_HEADERS, stream) + block
+    if not ending:
+        return head + data
+    size = len(ending)
+    return b"".join((head, data, pack(size >> 8, size & 0xFF, HEADERS, END_HEADERS | END_STREAM, stream), ending))
+
+
 def pack_number(kind: int, stream: int, number: int) -> bytes:
     """RST_STREAM with its code, WINDOW_UPDATE with its increment."""
     return HEAD.pack(0, NUMBER.size, kind, 0, stream) + NUMBER.pack(number)

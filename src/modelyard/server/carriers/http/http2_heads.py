@@ -71,20 +71,17 @@ class RequestHeads:
         self._table = _Table()
         self._decoder = Decoder(max_header_list_size=HEADER_BYTES)
         self._decoder.header_table = self._table
-        self._known: dict[bytes, Head] = {}
-
-    def find(self, block: bytes) -> Head | None:
-        """The head, where the same block came before and still means the same."""
-        return self._known.get(block)
+        self.known: dict[bytes, Head] = {}
+        """The heads of blocks that came before and still mean the same."""
 
     def read(self, block: bytes, stream: int) -> Head:
         """The head of a new request; raises `Http2Error`."""
         changes = self._table.changes
         head = _make_head(self._base, self.decode(block), stream)
         if self._table.changes == changes and len(block) <= KEPT_BLOCK_BYTES:
-            if len(self._known) >= KEPT_BLOCKS:
-                self._known.clear()
-            self._known[block] = head
+            if len(self.known) >= KEPT_BLOCKS:
+                self.known.clear()
+            self.known[block] = head
         return head
 
     def decode(self, block: bytes) -> Headers:
@@ -100,7 +97,7 @@ class RequestHeads:
             kind = type(error).__name__  # its text may quote headers
             raise Http2Error(COMPRESSION_ERROR, f"headers that are not HPACK: {kind}") from None
         if self._table.changes != changes:
-            self._known.clear()
+            self.known.clear()
         return [(name, value) for name, value in headers]
 
 

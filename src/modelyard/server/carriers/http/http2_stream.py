@@ -19,6 +19,7 @@ from modelyard.server.carriers.http.http2_frames import (
     STREAM_CLOSED,
     WINDOW_UPDATE,
     Http2Error,
+    pack_answer,
     pack_block,
     pack_head,
     pack_number,
@@ -178,10 +179,11 @@ class Http2Stream(Exchange):
             return False
         if self._state != NEW or self.is_reset or self._is_bodiless(status):
             return False
-        head = pack_block(encode_block(status, headers), 0, number, max_frame)
-        end = b"" if trailers is None else pack_block(encode_fields(trailers), END_STREAM, number, max_frame)
-        flags = END_STREAM if trailers is None else 0
-        connection.write(b"".join((head, pack_head(size, DATA, flags, number), body, end)))
+        block = encode_block(status, headers)
+        ending = b"" if trailers is None else encode_fields(trailers)
+        if len(block) > max_frame or len(ending) > max_frame:
+            return False
+        connection.write(pack_answer(number, block, body, ending))
         self.out_window -= size
         connection.out_window -= size
         self._state = COMPLETE
