@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -28,6 +29,7 @@ from modelyard.errors import (
 from modelyard.server.backends.base import Backend, Exchange, Replica, ReplicaSpec, WorkerState, WorkerStatus
 from modelyard.server.backends.processes import ProcessBackend
 from modelyard.server.records import ModelKey
+from modelyard.wire import shared
 from modelyard.wire.messages import Data, Input, MultiOutputResponse, PostModelOutputsRequest, StatusCode, Text
 
 SOURCE = Path(modelyard.__file__).parent.parent
@@ -358,11 +360,17 @@ async def test_method_that_the_class_lacks_says_so(yard: Yard) -> None:
         await collect(replica.link.open("stream", None))
 
 
-@pytest.fixture(params=["shared memory", "the socket"])
+@pytest.fixture(params=["shared memory", "the socket", "no room to map it"])
 def is_shared(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Do large messages go through memory that is shared?"""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOMEM, "no room")
+
     if request.param == "the socket":
         monkeypatch.delattr(os, "memfd_create")
+    elif request.param == "no room to map it":
+        monkeypatch.setattr(shared.mmap, "mmap", refuse)
     return bool(request.param == "shared memory")
 
 

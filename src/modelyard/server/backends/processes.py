@@ -103,9 +103,9 @@ class ProcessBackend:
             batching=spec.batching,
             accelerators=spec.accelerators,
         )
-        with _pipe() as (token_out, token_in), _pipe() as (lines_out, lines_in), _shared_file() as file:
-            if file is not None:
-                replica.memory = SharedMemory(file, is_gateway=True)
+        with _pipe() as (token_out, token_in), _pipe() as (lines_out, lines_in), _shared_memory() as (memory, files):
+            replica.memory = memory
+            for file in files:
                 launch = launch.with_memory(file)
             os.write(token_in, replica.token.encode() + b"\n")
             process = await asyncio.create_subprocess_exec(
@@ -116,7 +116,7 @@ class ProcessBackend:
                 stdout=lines_in,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
-                pass_fds=() if file is None else (file,),
+                pass_fds=files,
             )
             replica.begin(process, os.dup(lines_out), hello_s=self._hello_s)
 
@@ -134,18 +134,22 @@ def _make_room(folder: Path) -> Path:
 
 
 @contextmanager
-def _shared_file() -> Iterator[int | None]:
-    """A file of memory for a worker, closed at the end; None where this system has none."""
+def _shared_memory() -> Iterator[tuple[SharedMemory | None, Sequence[int]]]:
+    """Memory for a worker, and the descriptor that the process is passed, closed at the end. Neither where this system
+    has no such memory."""
+    files: list[int] = []
     try:
-        file = make_file()
-    except OSError as error:
-        log.warning("worker.shares_nothing reason=%s", error)
-        yield None
-        return
-    try:
-        yield file
+        try:
+            files.append(make_file())
+            memory = SharedMemory(files[0], is_gateway=True)
+        except OSError as error:
+            log.warning("worker.shares_nothing reason=%s", error)
+            yield None, ()
+        else:
+            yield memory, files
     finally:
-        os.close(file)
+        for file in files:
+            os.close(file)
 
 
 @contextmanager
