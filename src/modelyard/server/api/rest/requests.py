@@ -15,7 +15,7 @@ from modelyard.server.api.rest.query import fill_from_query, set_field
 from modelyard.server.api.rest.routes import REMEMBERED, Match
 from modelyard.server.api.rest.usual import Usual, find_only_text, make_usual, read_usual
 from modelyard.server.api.v2.call import Incoming
-from modelyard.server.api.v2.plain import make_plain, read_plain
+from modelyard.server.api.v2.plain import Named, make_plain, read_plain
 from modelyard.wire.messages import Message, PostModelOutputsRequest
 from modelyard.wire.methods import Method
 from modelyard.wire.outline import LARGE_BYTES, parse_outline
@@ -56,10 +56,9 @@ def make_incoming(match: Match, query: bytes, body: bytes) -> Incoming:
 
 def _make_plain(match: Match, usual: Usual) -> Incoming | None:
     """A request that says nothing but a text is put together as bytes."""
-    text = find_only_text(usual)
-    raw = text and make_plain(_serialise_names(match), text.encode())
-    named = raw and read_plain(raw)
-    return Incoming(PostModelOutputsRequest.FromString(raw), raw, named) if raw and named else None
+    text, (names, named) = find_only_text(usual), _read_names(match)
+    raw = text and named and make_plain(names, text.encode())
+    return Incoming(PostModelOutputsRequest.FromString(raw), raw, named) if raw else None
 
 
 def _make_large(match: Match, body: bytes) -> Incoming | None:
@@ -116,9 +115,11 @@ def _named_by(match: Match) -> Message:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _serialise_names(match: Match) -> bytes:
+def _read_names(match: Match) -> tuple[bytes, Named | None]:
+    """What the path says, serialised; and read, where a request that says it may be plain."""
     names: bytes = _named_by(match).SerializeToString()
-    return names
+    sample = make_plain(names, b"any text")
+    return names, read_plain(sample) if sample else None
 
 
 async def read_lines(match: Match, inflow: Inflow) -> AsyncIterator[Incoming]:
