@@ -45,8 +45,8 @@ class Shortcuts(Protocol):
         """Has something of the body come, or its end?"""
         ...
 
-    def listen(self, callback: Callable[[], None] | None) -> None:
-        """Have it called when the client goes away, at once where it has. None: no more."""
+    def listen(self, callback: Callable[[], None]) -> None:
+        """Have it called when the client goes away, at once where it has; also when all is over already."""
         ...
 
     def reply(self, status: int, headers: Pairs, body: bytes, trailers: Pairs | None = None) -> bool:

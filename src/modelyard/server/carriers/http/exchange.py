@@ -126,10 +126,10 @@ class Exchange(ABC):
         """See `Shortcuts`."""
         return bool(self._pieces) or self._has_ended
 
-    def listen(self, callback: Callable[[], None] | None) -> None:
+    def listen(self, callback: Callable[[], None]) -> None:
         """See `Shortcuts`."""
         self._callback = callback
-        if self._is_gone and callback is not None:
+        if self._is_gone:
             callback()
 
     @abstractmethod
