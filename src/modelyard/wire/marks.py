@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from modelyard.wire.nesting import encode_varint, list_fields
+from modelyard.wire.nesting import BYTES_FIELD, MESSAGE_FIELD, encode_varint, list_fields
 from modelyard.wire.outline import make_outline
 from modelyard.wire.pieces import Part, Pieces
 
@@ -18,8 +18,6 @@ SECRET = secrets.token_bytes(9)
 """What all marks of this process begin with. Nobody outside knows it, so that no value looks like one."""
 MARK_BYTES = 12
 """A number follows. In base64 that is sixteen characters, of which four are the number's."""
-_BYTES, _MESSAGE = 12, 11
-"""Types of fields, as descriptors number them."""
 
 
 def make_mark(number: int) -> bytes:
@@ -79,9 +77,9 @@ class _Filling:
             field = fields.get(tag >> 3)
             if field is None or self._marked.find(SECRET, body, after) < 0:
                 continue
-            if field.type == _MESSAGE:
+            if field.type == MESSAGE_FIELD:
                 inside = list(self.fill(field.message_type, body, after))
-            elif field.type == _BYTES and after - body == MARK_BYTES:
+            elif field.type == BYTES_FIELD and after - body == MARK_BYTES:
                 inside = [self._take(self._marked[body:after])]
             else:
                 continue

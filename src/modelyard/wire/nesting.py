@@ -9,6 +9,8 @@ from modelyard.wire.pieces import Payload
 
 MAX_BYTES = 1 << 14
 """Lengths up to here take two bytes at most. What is larger costs more than its fields do."""
+BYTES_FIELD, MESSAGE_FIELD = 12, 11
+"""Types of fields, as descriptors number them."""
 MANY = 0x80
 """A first byte of a length that goes on in the next one."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from modelyard.wire.messages import Message
-from modelyard.wire.nesting import encode_varint, list_fields
+from modelyard.wire.nesting import BYTES_FIELD, MESSAGE_FIELD, encode_varint, list_fields
 from modelyard.wire.pieces import Payload, Pieces
 
 LARGE_BYTES = 1 << 16
@@ -18,8 +18,6 @@ LARGE_BYTES = 1 << 16
 MAX_FIELDS = 512
 MAX_DEPTH = 16
 """A request with more fields than this around its large ones, or deeper, is parsed sooner than walked through."""
-_BYTES, _MESSAGE = 12, 11
-"""Types of fields, as descriptors number them."""
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
@@ -83,12 +81,12 @@ class _Walk:
             if not self._fields_left:
                 raise _NoOutline
             field = fields.get(tag >> 3) if after - body >= LARGE_BYTES else None
-            if field is None or field.type not in (_BYTES, _MESSAGE):
+            if field is None or field.type not in (BYTES_FIELD, MESSAGE_FIELD):
                 continue
             key = encode_varint(tag)
             if body - start != len(key) + len(encode_varint(after - body)):
                 raise _NoOutline  # written longer than it has to be
-            if field.type == _BYTES:
+            if field.type == BYTES_FIELD:
                 inside = self._leave(body, after)
             elif depth:
                 inside = self.walk(field.message_type, body, after, depth - 1)

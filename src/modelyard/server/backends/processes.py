@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -103,9 +103,9 @@ class ProcessBackend:
             batching=spec.batching,
             accelerators=spec.accelerators,
         )
-        with _pipe() as (token_out, token_in), _pipe() as (lines_out, lines_in), _shared_memory() as (memory, files):
-            replica.memory = memory
-            for file in files:
+        with _pipe() as (token_out, token_in), _pipe() as (lines_out, lines_in), _shared_memory() as shared:
+            if shared is not None:
+                replica.memory, file = shared
                 launch = launch.with_memory(file)
             os.write(token_in, replica.token.encode() + b"\n")
             process = await asyncio.create_subprocess_exec(
@@ -116,7 +116,7 @@ class ProcessBackend:
                 stdout=lines_in,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
-                pass_fds=files,
+                pass_fds=() if shared is None else shared[1:],
             )
             replica.begin(process, os.dup(lines_out), hello_s=self._hello_s)
 
@@ -134,22 +134,18 @@ def _make_room(folder: Path) -> Path:
 
 
 @contextmanager
-def _shared_memory() -> Iterator[tuple[SharedMemory | None, Sequence[int]]]:
-    """Memory for a worker, and the descriptor that the process is passed, closed at the end. Neither where this system
-    has no such memory."""
-    files: list[int] = []
-    try:
+def _shared_memory() -> Iterator[tuple[SharedMemory, int] | None]:
+    """Memory for a worker, and the descriptor that its process is passed, closed at the end. None where this system has
+    no such memory."""
+    with ExitStack() as stack:
+        shared = None
         try:
-            files.append(make_file())
-            memory = SharedMemory(files[0], is_gateway=True)
+            file = make_file()
+            stack.callback(os.close, file)
+            shared = SharedMemory(file, is_gateway=True), file
         except OSError as error:
             log.warning("worker.shares_nothing reason=%s", error)
-            yield None, ()
-        else:
-            yield memory, files
-    finally:
-        for file in files:
-            os.close(file)
+        yield shared
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelyard.server.api.doorway.types import Event, Headers, Send
 from modelyard.server.api.grpc.compression import COMPRESSED_BYTES, compress
-from modelyard.server.api.grpc.framing import PREFIX, frame_prefix
+from modelyard.server.api.grpc.framing import frame_prefix
 from modelyard.server.api.grpc.metadata import answer_headers, status_headers
 from modelyard.server.carriers.base import Shortcuts
 from modelyard.wire.status import GRPC_OK
@@ -65,7 +65,7 @@ class Answer:
             await self.finish(extra=extra)
             return
         send, self._has_started = self._send, True
-        body = b"".join(self._frame(payload)) if self._is_gzip else PREFIX.pack(0, len(payload)) + payload
+        body = b"".join(self._frame(payload)) if self._is_gzip else frame_prefix(len(payload)) + payload
         trailers = [STATUS_OK, *extra] if extra else [STATUS_OK]
         if self._shortcuts is not None:
             headers = answer_headers(self._request_id, is_gzip=self._is_gzip)
