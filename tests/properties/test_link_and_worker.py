@@ -22,10 +22,10 @@ from modelyard.server.backends.base import ReplicaSpec, WorkerState
 from modelyard.server.backends.link import WorkerLink
 from modelyard.server.backends.processes import ProcessBackend
 from modelyard.server.records import ModelKey
-from modelyard.wire.frames import HEADER, LAST, SHARED, Kind, encode_credit, encode_frame
+from modelyard.wire.frames import HEADER, LARGE_BYTES, LAST, SHARED, Kind, encode_credit, encode_frame
 from modelyard.wire.handshake import Hello, State
 from modelyard.wire.messages import MultiOutputResponse, PostModelOutputsRequest
-from modelyard.wire.shared import SHARED_BYTES, SharedMemory, make_file
+from modelyard.wire.shared import SharedMemory, make_file
 from support.doors import eventually
 from support.folders import write_folder
 
@@ -33,7 +33,7 @@ TIMEOUT_S = 30
 WORDS = st.integers(0, 150)
 """More than the credit of a stream."""
 PADDING = st.sampled_from([0, 10, 70_000, 300_000])
-LARGE = bytes(SHARED_BYTES + 1)
+LARGE = bytes(LARGE_BYTES + 1)
 
 
 class House:

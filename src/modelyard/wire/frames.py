@@ -23,7 +23,7 @@ import struct
 from collections.abc import Callable
 from enum import IntEnum
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from modelyard.errors import InternalError, TooLarge
 from modelyard.wire.pieces import Part, Pieces
@@ -45,6 +45,9 @@ FIRST, LAST, EMPTY, GENERATE, STREAM, EXPRESS, SHARED = 1, 2, 4, 8, 16, 32, 64
 of zero bytes is a message); GENERATE, STREAM: the method, on FIRST; EXPRESS, on FIRST: of a caller who has nothing else
 here, to be begun before what waits of others; SHARED: the message lies in memory that both have, and the payload says
 where (`wire/shared.py`)."""
+
+Put: TypeAlias = Callable[[Part | Pieces], bytes | None]
+"""Takes a large payload elsewhere, and says where it lies; None where there is no room for it."""
 
 _TIME_BITS, _MAX_SHIFT = 12, 15
 
@@ -110,8 +113,10 @@ def encode_parts(
     *,
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
     time_left: int = 0,
+    put: Put | None = None,
 ) -> tuple[Part, ...]:
-    """One frame as the parts to write: one where it is small, header and payload (not copied) where it is large.
+    """One frame as the parts to write: one where it is small, header and payload (not copied) where it is large. What
+    is large may be put elsewhere: `FrameDecoder.fetch` is the other side of that.
 
     Raises:
         TooLarge: The payload is above `max_payload_bytes`.
@@ -119,6 +124,9 @@ def encode_parts(
     size = len(payload)
     if size > LARGE_BYTES:
         check_size(size, max_payload_bytes)
+        place = None if put is None else put(payload)
+        if place is not None:
+            payload, size, flags = place, len(place), flags | SHARED
     head = HEADER.pack(size, kind, flags, time_left, request_id)
     if isinstance(payload, Pieces):
         return head, *payload.parts
@@ -210,7 +218,7 @@ class FrameDecoder:
             if frame is None:
                 return []
             self._large = None
-            return [frame]
+            return [frame._replace(payload=self.fetch(frame.payload)) if frame.flags & SHARED else frame]
         self._end += size
         frames = self._cut_frames()
         self._make_room()

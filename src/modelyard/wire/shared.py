@@ -19,12 +19,10 @@ from contextlib import suppress
 
 from modelyard.errors import InternalError
 from modelyard.wire.frames import check_size
-from modelyard.wire.pieces import Pieces
+from modelyard.wire.pieces import Part, Pieces
 
 FILE_BYTES = 1 << 28
 """Half of it for each direction. The system gives what is written to, and takes it back by `release`."""
-SHARED_BYTES = 1 << 16
-"""What is larger goes this way."""
 _ALIGNED_BYTES = 64
 _PLACE = struct.Struct("!II")
 
@@ -76,8 +74,8 @@ class SharedMemory:
         """Has the other side taken all that was put here?"""
         return not self._slots
 
-    def put(self, payload: bytes | Pieces) -> bytes | None:
-        """Copy a payload into a slot; returns its place, or None where there is no room."""
+    def put(self, payload: Part | Pieces) -> bytes | None:
+        """Copy a payload into a slot; returns its place, or None where there is no room. See `frames.Put`."""
         size = len(payload)
         start = self._reserve(size)
         if start is None:

@@ -12,17 +12,16 @@ from contextlib import contextmanager, suppress
 from modelyard.wire.frames import (
     MAX_PAYLOAD_BYTES,
     SEND_BUFFER_BYTES,
-    SHARED,
     Frame,
     FrameDecoder,
     Kind,
-    check_size,
+    Put,
     encode_credit,
     encode_frame,
     encode_parts,
 )
 from modelyard.wire.pieces import Part
-from modelyard.wire.shared import SHARED_BYTES, SharedMemory
+from modelyard.wire.shared import SharedMemory
 
 LINGER_S = 0.000_2
 """How long an item of a stream waits for the next one, where the last one left that short a while ago."""
@@ -48,6 +47,7 @@ class Link:
         self._is_lingering = False
         self._lingering: threading.Semaphore | None = None
         self._memory: SharedMemory | None = None
+        self._put: Put | None = None
 
     @classmethod
     def connect(cls, path: str) -> Link:
@@ -64,6 +64,7 @@ class Link:
     def share(self, memory: SharedMemory) -> None:
         """Send what is large through this memory, which the gateway has too, and take it from there."""
         self._memory = memory
+        self._put = memory.put
         self._decoder.fetch = self._fetch
 
     def free(self, place: bytes) -> None:
@@ -79,15 +80,14 @@ class Link:
         Raises:
             TooLarge: The payload is above the limit; nothing was sent.
         """
-        if len(payload) > SHARED_BYTES:
-            payload, flags = self._lay_down(payload, flags)
-        self._post(encode_parts(kind, request_id, payload, flags, max_payload_bytes=self._max_payload_bytes))
+        limit = self._max_payload_bytes
+        self._post(encode_parts(kind, request_id, payload, flags, max_payload_bytes=limit, put=self._put))
 
     def send_soon(self, kind: Kind, request_id: int, payload: bytes) -> None:
         """As `send`. Where the last frame left a moment ago, this one may wait for the next, `LINGER_S` or a little
         more: what an author yields quickly leaves, and wakes the gateway, many at once. Raises as `send`."""
-        payload, flags = self._lay_down(payload, 0)
-        parts = encode_parts(kind, request_id, payload, flags, max_payload_bytes=self._max_payload_bytes)
+        limit = self._max_payload_bytes
+        parts = encode_parts(kind, request_id, payload, max_payload_bytes=limit, put=self._put)
         self._waiting.append(parts)
         if len(parts) > 1 or len(self._waiting) >= LINGERING or time.monotonic() - self._left_at >= LINGER_S:
             self.send_now()
@@ -152,14 +152,6 @@ class Link:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-
-    def _lay_down(self, payload: bytes, flags: int) -> tuple[bytes, int]:
-        """Put what is large into the shared memory: the payload and the flags of its frame. Raises `TooLarge`."""
-        if self._memory is None or len(payload) <= SHARED_BYTES:
-            return payload, flags
-        check_size(len(payload), self._max_payload_bytes)
-        place = self._memory.put(payload)
-        return (payload, flags) if place is None else (place, flags | SHARED)
 
     def _fetch(self, place: bytes) -> bytes:
         """The gateway has put a request there. That it is taken is told beside what is sent next."""

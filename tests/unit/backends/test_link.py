@@ -17,6 +17,7 @@ from modelyard.wire.frames import (
     FIRST,
     GENERATE,
     HEADER,
+    LARGE_BYTES,
     LAST,
     SHARED,
     STREAM,
@@ -29,7 +30,7 @@ from modelyard.wire.frames import (
 )
 from modelyard.wire.handshake import Hello, State
 from modelyard.wire.pieces import Pieces
-from modelyard.wire.shared import SHARED_BYTES, SharedMemory, make_file
+from modelyard.wire.shared import SharedMemory, make_file
 from modelyard.wire.worker_errors import encode_error
 
 
@@ -365,7 +366,7 @@ async def sharing(pair: Pair) -> AsyncIterator[Sharing]:
     os.close(found.file)
 
 
-LARGE = bytes(range(256)) * (SHARED_BYTES // 256 + 1)
+LARGE = bytes(range(256)) * (LARGE_BYTES // 256 + 1)
 
 
 @pytest.mark.parametrize("payload", [LARGE, Pieces([LARGE[:1000], memoryview(LARGE)[1000:]])], ids=["bytes", "pieces"])
@@ -382,9 +383,9 @@ async def test_large_messages_go_through_memory_that_is_shared(sharing: Sharing,
 
 
 async def test_small_messages_go_through_the_socket_beside_it(sharing: Sharing) -> None:
-    call = asyncio.create_task(sharing.pair.link.call(LARGE[:SHARED_BYTES]))
+    call = asyncio.create_task(sharing.pair.link.call(LARGE[:LARGE_BYTES]))
     frame = await sharing.pair.worker.read()
-    assert (frame.flags, frame.payload) == (FIRST | LAST, LARGE[:SHARED_BYTES])
+    assert (frame.flags, frame.payload) == (FIRST | LAST, LARGE[:LARGE_BYTES])
     await sharing.pair.worker.send(Kind.ITEM, frame.request_id, b"answer", LAST)
     assert await call == b"answer"
 
@@ -410,6 +411,12 @@ async def test_streams_share_it_too_in_both_directions(sharing: Sharing) -> None
         await sharing.hear_taken()
         assert await anext(exchange) == LARGE
     exchange.cancel()
+
+
+async def test_large_message_for_a_worker_that_is_gone_goes_nowhere(sharing: Sharing) -> None:
+    sharing.pair.link.abort()
+    await sharing.pair.wait_closed()
+    sharing.pair.link.post_message(1, LARGE, 0)
 
 
 async def test_slot_of_a_call_that_was_cancelled_is_free_again(sharing: Sharing) -> None:

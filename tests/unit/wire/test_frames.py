@@ -27,7 +27,7 @@ KINDS = st.sampled_from(list(Kind))
 FRAMES = st.builds(
     Frame,
     kind=KINDS,
-    flags=st.integers(0, 255).filter(lambda flags: not flags & SHARED),
+    flags=st.integers(0, 255),
     request_id=st.integers(0, 2**64 - 1),
     payload=st.one_of(
         st.binary(max_size=64),
@@ -75,6 +75,7 @@ def test_any_split_of_the_bytes_gives_the_same_frames(
 ) -> None:
     stream = encode_all(frames)
     decoder = FrameDecoder(buffer_bytes=buffer_bytes)
+    decoder.fetch = bytes  # what is said to lie elsewhere lies where it says so
     got: list[Frame] = []
     position = 0
     while position < len(stream):

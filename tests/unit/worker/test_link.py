@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from modelyard.errors import TooLarge
-from modelyard.wire.frames import LAST, SHARED, Frame, FrameDecoder, Kind, decode_credit, encode_frame
-from modelyard.wire.shared import SHARED_BYTES, SharedMemory, make_file
+from modelyard.wire.frames import LARGE_BYTES, LAST, SHARED, Frame, FrameDecoder, Kind, decode_credit, encode_frame
+from modelyard.wire.shared import SharedMemory, make_file
 from modelyard.worker.link import LINGERING, Link
 
 
@@ -174,7 +174,7 @@ def memory(pair: tuple[Link, Gateway]) -> Iterator[SharedMemory]:
     os.close(file)
 
 
-LARGE = bytes(SHARED_BYTES + 1)
+LARGE = bytes(LARGE_BYTES + 1)
 
 
 def test_large_answers_go_through_memory_that_is_shared(pair: tuple[Link, Gateway], memory: SharedMemory) -> None:

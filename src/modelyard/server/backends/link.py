@@ -21,11 +21,10 @@ from modelyard.wire.frames import (
     ITEM,
     LAST,
     MAX_PAYLOAD_BYTES,
-    SHARED,
     STREAM,
     Frame,
     Kind,
-    check_size,
+    Put,
     decode_credit,
     encode_credit,
     encode_frame,
@@ -33,8 +32,8 @@ from modelyard.wire.frames import (
     encode_time,
 )
 from modelyard.wire.handshake import Hello, State
-from modelyard.wire.pieces import Payload
-from modelyard.wire.shared import SHARED_BYTES, SharedMemory
+from modelyard.wire.pieces import Part, Payload, Pieces
+from modelyard.wire.shared import SharedMemory
 from modelyard.wire.worker_errors import decode_error
 
 MAX_HELLO_BYTES = 1 << 12
@@ -75,6 +74,7 @@ class WorkerLink(FrameLink):
         self._exchanges: dict[int, LinkExchange] = {}
         self._is_cut = False
         self._memory: SharedMemory | None = None
+        self._put: Put | None = None
         self._release: asyncio.TimerHandle | None = None
         self._is_memory_used = False
         self.is_open = False
@@ -109,6 +109,7 @@ class WorkerLink(FrameLink):
     def share(self, memory: SharedMemory) -> None:
         """Send what is large through this memory, which the worker has too, and take it from there."""
         self._memory = memory
+        self._put = self._put_down
         self._decoder.fetch = self._fetch
 
     def stop_worker(self) -> None:
@@ -123,8 +124,7 @@ class WorkerLink(FrameLink):
 
     def post_message(self, request_id: int, payload: Payload, flags: int) -> None:
         """See `Port.post_message`."""
-        payload, flags = self._lay_down(payload, flags)
-        self.write(*encode_parts(Kind.REQUEST, request_id, payload, flags))
+        self.write(*encode_parts(Kind.REQUEST, request_id, payload, flags, put=self._put))
 
     def grant(self, request_id: int, credit: int) -> None:
         """See `Port.grant`."""
@@ -172,7 +172,7 @@ class WorkerLink(FrameLink):
     def on_lost(self) -> None:
         """The worker is gone: everything that it held fails."""
         self.is_open = False
-        self._memory = None
+        self._memory = self._put = None
         for timer in (self._stranger, self._release):
             if timer is not None:
                 timer.cancel()
@@ -191,22 +191,16 @@ class WorkerLink(FrameLink):
         if not self.is_open:
             raise _crashed()
         self._last_id += 1
-        limit = self._max_payload_bytes
-        if len(payload) > SHARED_BYTES:
-            payload, flags = self._lay_down(payload, flags)
-        self.write(*encode_parts(kind, self._last_id, payload, flags, max_payload_bytes=limit, time_left=time_left))
+        limit, put = self._max_payload_bytes, self._put
+        parts = encode_parts(kind, self._last_id, payload, flags, max_payload_bytes=limit, time_left=time_left, put=put)
+        self.write(*parts)
         return self._last_id
 
-    def _lay_down(self, payload: Payload, flags: int) -> tuple[Payload, int]:
-        """Put what is large into the shared memory: the payload and the flags of its frame. Raises `TooLarge`."""
-        if self._memory is None or len(payload) <= SHARED_BYTES:
-            return payload, flags
-        check_size(len(payload), self._max_payload_bytes)
-        place = self._memory.put(payload)
-        if place is None:
-            return payload, flags
+    def _put_down(self, payload: Part | Pieces) -> bytes | None:
+        """A large request goes into the memory, where there is room."""
+        assert self._memory is not None
         self._use_memory()
-        return place, flags | SHARED
+        return self._memory.put(payload)
 
     def _fetch(self, place: bytes) -> bytes:
         """The worker has put an answer there."""
@@ -224,11 +218,11 @@ class WorkerLink(FrameLink):
     def _release_memory(self) -> None:
         """Give the memory back, unless it was used a while ago or something is under way, and may be used soon."""
         assert self._memory is not None
-        self._release = None
-        if self._is_memory_used or self._calls or self._exchanges or not self._memory.is_empty:
-            self._use_memory()
-            self._is_memory_used = False
+        is_used, self._is_memory_used = self._is_memory_used, False
+        if is_used or self._calls or self._exchanges or not self._memory.is_empty:
+            self._release = self._loop.call_later(RELEASE_S, self._release_memory)
         else:
+            self._release = None
             self._memory.release()
 
     async def _ask(self, payload: Payload, flags: int, *, kind: Kind = Kind.REQUEST, time_left: int = 0) -> bytes:
