@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from modelyard.errors import Cancelled, ModelyardError, WorkerCrashed
+from modelyard.server.backends.base import Taker
 from modelyard.wire.messages import MultiOutputResponse, PostModelOutputsRequest
 from modelyard.wire.pieces import Payload, join
 from modelyard.wire.stats import Stats
@@ -32,6 +33,8 @@ class EchoLink:
         self.payloads: list[bytes] = []
         self.exchanges: list[EchoExchange] = []
         self._answer = answer
+        self._takers: dict[int, Taker] = {}
+        self._last_number = 0
 
     @property
     def requests(self) -> list[PostModelOutputsRequest]:
@@ -43,6 +46,18 @@ class EchoLink:
         if not self.is_open:
             raise WorkerCrashed("gone")
         return b"".join(self.take(payload))
+
+    def send(self, payload: Payload, taker: Taker, *, is_express: bool = False) -> int:
+        del is_express
+        if not self.is_open:
+            raise WorkerCrashed("gone")
+        self._last_number += 1
+        self._takers[self._last_number] = taker
+        asyncio.get_running_loop().call_soon(self._answer_sent, self._last_number, payload)
+        return self._last_number
+
+    def recall(self, number: int) -> bool:
+        return self._takers.pop(number, None) is not None
 
     async def stats(self) -> bytes:
         return Stats().encode()
@@ -60,6 +75,17 @@ class EchoLink:
     def take(self, payload: Payload) -> list[bytes]:
         self.payloads.append(join(payload))
         return self._answer(PostModelOutputsRequest.FromString(self.payloads[-1]))
+
+    def _answer_sent(self, number: int, payload: Payload) -> None:
+        taker = self._takers.pop(number, None)
+        if taker is None:
+            return
+        try:
+            answer = b"".join(self.take(payload))
+        except ModelyardError as error:
+            taker.fail(error)
+        else:
+            taker.take(answer)
 
 
 class EchoExchange:

@@ -147,7 +147,7 @@ async def _open_house(settings: Settings, run_dir: Path, *, is_open: Callable[[]
         stack.push_async_callback(_cancel, looking)
         handlers = desk.make_handlers() | UploadsV2(uploads).handlers()
         access = Access(desk.tokens)
-        v2 = V2(access, handlers, desk.telemetry)
+        v2 = V2(access, handlers, desk.telemetry, desk.make_senders())
         readiness = ReadinessService(desk.store, desk.versions, desk.router, is_open=is_open)
         metrics = make_metrics(settings, desk, access, lambda: backend.replicas)
         yield _House(v2=v2, health=HealthV2(readiness, access), delta=DeltaPaths(v2, deltas), metrics=metrics)

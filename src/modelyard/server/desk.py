@@ -18,7 +18,7 @@ from modelyard.errors import Conflict
 from modelyard.server.api.access import Access
 from modelyard.server.api.rest.metrics import MetricsPage
 from modelyard.server.api.v2.apps import AppsV2
-from modelyard.server.api.v2.call import Handler
+from modelyard.server.api.v2.call import Handler, Sender
 from modelyard.server.api.v2.deployments import DeploymentsV2
 from modelyard.server.api.v2.logs import LogsV2
 from modelyard.server.api.v2.model_types import ModelTypesV2
@@ -72,6 +72,10 @@ class Desk:
     versions: Versions
     deployments: Deployments
     predict: Predict
+
+    def make_senders(self) -> dict[str, Sender]:
+        """The V2 methods that can be sent without awaiting them."""
+        return OutputsV2(self.predict).senders()
 
     def make_handlers(self) -> dict[str, Handler]:
         """The V2 methods of these services."""

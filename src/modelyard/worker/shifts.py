@@ -6,7 +6,7 @@ on all that came, and lets its answers leave together. The reader thread then on
 not done within a few ticks, the next frames (other requests, a cancellation) must not wait for it any longer.
 
     slow   reader thread: receive ─► lanes ─► author threads        (as it begins; each request wakes a thread)
-    quick  author thread: receive ─► lanes ─► itself                 reader thread: a look each `TICK_S`
+    quick  author thread: receive ─► lanes ─► itself                 reader thread: a look now and then
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ TRUST, SLOW_COSTS = 16, 4
 """So many quick requests make it quick, a few slow ones slow again. A single one may have waited for the core."""
 TICK_S = 0.001
 TICKS = 2
-"""Without progress for so many ticks, it is slow."""
+"""Without progress for so many looks, it is slow."""
+TICKS_AFTER_PROGRESS = 3
+"""Until the next look, where the last one saw progress: each takes the core from who works, and costs as much as a
+small request."""
 
 
 class Shifts:
@@ -108,7 +111,7 @@ class Shifts:
         seen, ticks = (self._begun, self._done), 0
         while self.is_quick:
             try:
-                self._alarms.get(timeout=self._tick_s)
+                self._alarms.get(timeout=self._tick_s if ticks else self._tick_s * TICKS_AFTER_PROGRESS)
             except Empty:
                 ticks += 1
             if seen != (self._begun, self._done):

@@ -93,6 +93,18 @@ class Exchange(Protocol):
         ...
 
 
+class Taker(Protocol):
+    """Who hears how a request ends that was sent with `Link.send`: one of these is called, once, and raises nothing."""
+
+    def take(self, answer: bytes) -> None:
+        """The one answer of a `predict`."""
+        ...
+
+    def fail(self, error: ModelyardError) -> None:
+        """What the worker or the link reports instead."""
+        ...
+
+
 class Link(Protocol):
     """A connection to one worker that carries many requests at once."""
 
@@ -111,6 +123,19 @@ class Link(Protocol):
                 `DeadlineExceeded`. None: the caller waits.
             is_express: Of a caller who has nothing else there: to be begun before what waits of others.
         """
+        ...
+
+    def send(self, payload: Payload, taker: Taker, *, is_express: bool = False) -> int:
+        """As `call`, without awaiting: `taker` hears how it ends, later. Raises `WorkerCrashed` where the connection is
+        gone, `TooLarge`; then it hears nothing.
+
+        Returns:
+            Its number, for `recall`.
+        """
+        ...
+
+    def recall(self, number: int) -> bool:
+        """The caller of what was sent went away: tell the worker, forget the rest. False: it is over already."""
         ...
 
     def open(

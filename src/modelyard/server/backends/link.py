@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, Protocol, TypeAlias
 
 from modelyard.errors import InternalError, ModelyardError, WorkerCrashed
+from modelyard.server.backends.base import Taker
 from modelyard.server.backends.exchange import LinkExchange
 from modelyard.server.frame_link import FrameLink
 from modelyard.wire.frames import (
@@ -41,6 +42,8 @@ HELLO_S = 5.0
 """Who connects and does not say hello is cut off after this."""
 RELEASE_S = 10.0
 """Memory that is shared with a worker goes back to the system where nothing large has come for so long."""
+ONLY = FIRST | LAST
+"""The message of a `predict`."""
 Answer: TypeAlias = Coroutine[Any, Any, bytes]
 
 
@@ -60,6 +63,25 @@ class LinkOwner(Protocol):
         ...
 
 
+class _Awaited:
+    """A `Taker` of somebody who awaits the answer, until they are cancelled."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: asyncio.Future[bytes]) -> None:
+        self._future = future
+
+    def take(self, answer: bytes) -> None:
+        """See `Taker`."""
+        if not self._future.done():
+            self._future.set_result(answer)
+
+    def fail(self, error: ModelyardError) -> None:
+        """See `Taker`."""
+        if not self._future.done():
+            self._future.set_exception(error)
+
+
 class WorkerLink(FrameLink):
     """A `Link` over a stream socket."""
 
@@ -70,7 +92,8 @@ class WorkerLink(FrameLink):
         self._stranger: asyncio.TimerHandle | None = None
         self._is_admitted = False
         self._last_id = 0
-        self._calls: dict[int, asyncio.Future[bytes]] = {}
+        self._takers: dict[int, Taker] = {}
+        """Who waits for the one answer of a request."""
         self._exchanges: dict[int, LinkExchange] = {}
         self._is_cut = False
         self._memory: SharedMemory | None = None
@@ -84,8 +107,21 @@ class WorkerLink(FrameLink):
 
     def call(self, payload: Payload, *, time_left_s: float | None = None, is_express: bool = False) -> Answer:
         """See `Link.call`. Raises what the worker reports, `WorkerCrashed`, `TooLarge`."""
-        flags = FIRST | LAST | EXPRESS if is_express else FIRST | LAST
+        flags = ONLY | EXPRESS if is_express else ONLY
         return self._ask(payload, flags, time_left=encode_time(time_left_s))
+
+    def send(self, payload: Payload, taker: Taker, *, is_express: bool = False) -> int:
+        """See `Link.send`."""
+        number = self._open(payload, ONLY | EXPRESS if is_express else ONLY)
+        self._takers[number] = taker
+        return number
+
+    def recall(self, number: int) -> bool:
+        """See `Link.recall`."""
+        is_open = self._takers.pop(number, None) is not None
+        if is_open:
+            self.write(encode_frame(Kind.CANCEL, number))
+        return is_open
 
     def stats(self) -> Answer:
         """See `Link.stats`."""
@@ -148,10 +184,10 @@ class WorkerLink(FrameLink):
             self._greet(frame)
         elif frame.kind is not ITEM:
             self._take_other(frame)
-        elif (future := self._calls.pop(frame.request_id, None)) is None:
+        elif (taker := self._takers.pop(frame.request_id, None)) is None:
             self._take_item(frame)
-        elif not future.done():
-            future.set_result(frame.payload)
+        else:
+            taker.take(frame.payload)
 
     def _take_other(self, frame: Frame) -> None:
         if frame.kind is Kind.END:
@@ -176,12 +212,11 @@ class WorkerLink(FrameLink):
         for timer in (self._stranger, self._release):
             if timer is not None:
                 timer.cancel()
-        calls, exchanges = self._calls, self._exchanges
-        self._calls, self._exchanges = {}, {}
+        takers, exchanges = self._takers, self._exchanges
+        self._takers, self._exchanges = {}, {}
         describe = _cut if self._is_cut else _crashed
-        for future in calls.values():
-            if not future.done():
-                future.set_exception(describe())
+        for taker in takers.values():
+            self._loop.call_soon(taker.fail, describe())  # when the owner knows: the slot is not to be given to others
         for exchange in exchanges.values():
             exchange.on_end(describe())
         self.closed.set()
@@ -219,7 +254,7 @@ class WorkerLink(FrameLink):
         """Give the memory back, unless it was used a while ago or something is under way, and may be used soon."""
         assert self._memory is not None
         is_used, self._is_memory_used = self._is_memory_used, False
-        if is_used or self._calls or self._exchanges or not self._memory.is_empty:
+        if is_used or self._takers or self._exchanges or not self._memory.is_empty:
             self._release = self._loop.call_later(RELEASE_S, self._release_memory)
         else:
             self._release = None
@@ -229,12 +264,11 @@ class WorkerLink(FrameLink):
         """The one answer of a request; the worker is told where nobody waits for it any more."""
         request_id = self._open(payload, flags, kind=kind, time_left=time_left)
         future: asyncio.Future[bytes] = self._loop.create_future()
-        self._calls[request_id] = future
+        self._takers[request_id] = _Awaited(future)
         try:
             return await future
         finally:
-            if self._calls.pop(request_id, None) is not None:
-                self.write(encode_frame(Kind.CANCEL, request_id))
+            self.recall(request_id)
 
     def _greet(self, frame: Frame) -> None:
         if frame.kind is not Kind.HELLO:
@@ -256,9 +290,9 @@ class WorkerLink(FrameLink):
 
     def _take_end(self, request_id: int, error: ModelyardError | None) -> None:
         """The end of a request. Of one that was forgotten nothing is left to end."""
-        future = self._calls.pop(request_id, None)
-        if future is not None and not future.done():
-            future.set_exception(error or InternalError("the worker ended a request without an answer"))
+        taker = self._takers.pop(request_id, None)
+        if taker is not None:
+            taker.fail(error or InternalError("the worker ended a request without an answer"))
         exchange = self._exchanges.pop(request_id, None)
         if exchange is not None:
             exchange.on_end(error)

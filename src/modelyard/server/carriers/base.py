@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol, TypeAlias
 
 from modelyard.errors import InvalidRequest
@@ -28,6 +28,14 @@ FRAME_BYTES = 256 * 1024
 
 
 Pairs: TypeAlias = list[tuple[bytes, bytes]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+"""ASGI's."""
+Straight: TypeAlias = Callable[["Shortcuts", bytes], bool]
+"""Takes a request, given its whole body, and sees to it that it is answered (`reply`) and concluded (`conclude`) later,
+without a task. False: it has done nothing, and the application is asked. It is asked itself where the body comes in one
+piece, with the headers or soon after them."""
+STRAIGHT = "straight"
+"""Where the memo of a head has the `Straight` of its requests, where the application put one."""
 SHORTCUTS = "modelyard.shortcuts"
 """Where the scope of a request has its `Shortcuts`, on a carrier that has them."""
 
@@ -36,7 +44,8 @@ class Shortcuts(Protocol):
     """What a carrier may offer beside ASGI. Nothing may depend on it: pure ASGI says the same, and costs more."""
 
     memo: dict[str, Any]
-    """What the application made of the request's head. It is there again when the same head comes again."""
+    """What the application made of the request's head. It is there again when the same head comes again, but for its
+    `content-length`."""
     task: asyncio.Task[None] | None
     """The one that the application answers in."""
 
@@ -47,6 +56,18 @@ class Shortcuts(Protocol):
 
     def listen(self, callback: Callable[[], None]) -> None:
         """Have it called when the client goes away, at once where it has; also when all is over already."""
+        ...
+
+    def answer_late(self, answer: Callable[[Send], Awaitable[None]]) -> None:
+        """Have a `Straight`'s answer sent by ASGI's `send`, in a task, and concluded behind that."""
+        ...
+
+    def conclude(self) -> None:
+        """A `Straight` is done with the request: an answer that is not complete is broken off."""
+        ...
+
+    def conclude_soon(self) -> None:
+        """As `conclude`, behind what runs now."""
         ...
 
     def reply(self, status: int, headers: Pairs, body: bytes, trailers: Pairs | None = None) -> bool:

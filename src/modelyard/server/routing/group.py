@@ -12,7 +12,7 @@ from modelyard.server.backends.base import Link
 from modelyard.server.routing.brake import Brake
 from modelyard.server.routing.demand import Demand
 from modelyard.server.routing.pace import Pace
-from modelyard.server.routing.queues import QueueLimits, WaitingLine
+from modelyard.server.routing.queues import QueueLimits, Standby, WaitingLine
 from modelyard.server.routing.replicas import (
     MAX_STREAMS,
     Slots,
@@ -151,10 +151,25 @@ class Group:
                 self._check_hope(caller, deadline)
             return await self.line.wait(caller, cost, deadline, lambda: self._refuse(caller))
         except ModelBusy:
-            pause_s = self._brake.count(caller)
+            pause_s = self.count_refusal(caller)
             if pause_s:
                 await asyncio.sleep(pause_s)
             raise
+
+    def join(self, caller: str, payload_bytes: int, standby: Standby) -> int | None:
+        """As `wait`, for one that is called instead of awaiting: it is in the line until it leaves that. None where
+        there is no room, or no replica: to `wait` says why."""
+        if not self._replicas:
+            return None
+        return self.line.join(caller, self.line.limits.cost_of(payload_bytes), standby, lambda: self._refuse(caller))
+
+    def put_back(self, slots: Slots, caller: str) -> None:
+        """A slot that could not be used: as `give_back`, and nothing is measured."""
+        self._release(slots, caller)
+
+    def count_refusal(self, caller: str) -> float:
+        """One that waited has to be told that it will not be served: in so many seconds."""
+        return self._brake.count(caller)
 
     def give_back(self, slots: Slots, caller: str, held_s: float) -> None:
         """A request is over, which held a slot for so long: the slot goes to whoever waits."""

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from modelyard.errors import DeadlineExceeded, ModelyardError
 from modelyard.server.routing.replicas import Slots
@@ -26,6 +27,45 @@ class QueueLimits:
         return min(self.size, 1 + payload_bytes * self.size // self.size_bytes)
 
 
+class Standby(Protocol):
+    """Who waits in a line."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Does it still want a slot?"""
+        ...
+
+    def serve(self, slots: Slots) -> None:
+        """It has got one, which is taken in its name. Called by who gave it back: it raises nothing."""
+        ...
+
+    def refuse(self, error: ModelyardError) -> None:
+        """It will not get any. Raises nothing either."""
+        ...
+
+
+class _Awaited:
+    """Somebody who awaits a slot."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: asyncio.Future[Slots]) -> None:
+        self._future = future
+
+    @property
+    def is_waiting(self) -> bool:
+        """See `Standby`."""
+        return not self._future.done()
+
+    def serve(self, slots: Slots) -> None:
+        """See `Standby`."""
+        self._future.set_result(slots)
+
+    def refuse(self, error: ModelyardError) -> None:
+        """See `Standby`."""
+        _fail(self._future, error)
+
+
 class WaitingLine:
     """The queue of one version. Whoever is served gets a slot that is already taken in its name.
 
@@ -36,12 +76,13 @@ class WaitingLine:
 
     def __init__(self, limits: QueueLimits, give_back: Callable[[Slots, str], None]) -> None:
         self.limits = limits
-        self.turns: Turns[asyncio.Future[Slots]] = Turns(size=limits.size)
+        self.turns: Turns[Standby] = Turns(size=limits.size)
         self.waited_s = 0.0
         """How long all that got a slot here had waited for it, together."""
         self._came: dict[int, float] = {}
         """When those that wait came, by their numbers: the first waits longest."""
         self._give_back = give_back
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def came_first_at(self) -> float | None:
@@ -65,44 +106,69 @@ class WaitingLine:
             ModelyardError: What `refuse` made: there is no room, or it was given to a caller who has less waiting.
         """
         check_deadline(deadline)
-        gone = self.turns.make_room(caller, cost)
-        if gone is None:
-            raise refuse()
-        for one in gone:
-            _fail(one, refuse())
-        loop = asyncio.get_running_loop()
+        loop = self._get_loop()
         future: asyncio.Future[Slots] = loop.create_future()
-        number = self.turns.add(caller, future, cost)
-        came = self._came[number] = loop.time()
+        number = self.join(caller, cost, _Awaited(future), refuse)
+        if number is None:
+            raise refuse()
         timer = None if deadline is None else loop.call_later(deadline - time.monotonic(), _expire, future)
+        is_served = False
         try:
             slots = await future
-            self.waited_s += loop.time() - came
+            is_served = True
             return slots
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and future.exception() is None:
                 self._give_back(future.result(), caller)
             raise
         finally:
-            self.turns.remove(caller, number)
-            del self._came[number]
+            self.leave(caller, number, is_served=is_served)
             if timer is not None:
                 timer.cancel()
+
+    def join(self, caller: str, cost: int, standby: Standby, refuse: Callable[[], ModelyardError]) -> int | None:
+        """As `wait`, for one that is called instead of awaiting; it has to `leave`, however its waiting ends.
+
+        Returns:
+            Its number; None where there is no room.
+        """
+        gone = self.turns.make_room(caller, cost)
+        if gone is None:
+            return None
+        for one in gone:
+            one.refuse(refuse())
+        number = self.turns.add(caller, standby, cost)
+        self._came[number] = self._get_loop().time()
+        return number
+
+    def leave(self, caller: str, number: int, *, is_served: bool) -> None:
+        """One does not wait any more."""
+        came = self._came.pop(number)
+        if is_served:
+            self.waited_s += self._get_loop().time() - came
+        else:
+            self.turns.remove(caller, number)
 
     def serve(self, slots: Slots, hold: Callable[[Slots, str], None], without: dict[str, int] | None = None) -> bool:
         """Let the next that still waits, of none of the callers in `without`, hold a slot; False: nobody is there."""
         while (found := self.turns.take(without)) is not None:
-            caller, future = found
-            if not future.done():
+            caller, standby = found
+            if standby.is_waiting:
                 hold(slots, caller)
-                future.set_result(slots)
+                standby.serve(slots)
                 return True
         return False
 
     def fail(self, error: type[ModelyardError], message: str) -> None:
         """Send everybody away."""
-        for future in self.turns.take_all():
-            _fail(future, error(message))
+        for standby in self.turns.take_all():
+            standby.refuse(error(message))
+
+    def _get_loop(self) -> asyncio.AbstractEventLoop:
+        """A line is one loop's. It is kept: to ask for the running one is a system call."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
 
 
 def check_deadline(deadline: float | None) -> None:

@@ -10,9 +10,10 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
-from modelyard.server.backends.base import Exchange, Link
+from modelyard.server.backends.base import Exchange, Link, Taker
 from modelyard.server.routing.demand import Demand
 from modelyard.server.routing.group import ORPHAN_S, Group, no_replica
+from modelyard.server.routing.passage import Passage
 from modelyard.server.routing.queues import QueueLimits, check_deadline, out_of_time
 from modelyard.server.routing.replicas import Slots
 from modelyard.server.telemetry.telemetry import Telemetry
@@ -161,6 +162,15 @@ class Router:
             group.give_back(slots, caller, ended - began)
             if self._telemetry.tracing is not None:
                 _note_work(version_id, began, ended)
+
+    def send(self, version_id: str, payload: bytes, taker: Taker, *, caller: str = "") -> Passage | None:
+        """As `call`, without awaiting: `taker` hears how it ends, later. None: nothing was sent, and `call` has to be
+        asked, which says why."""
+        group = self._groups.get(version_id)
+        if group is None:
+            return None
+        passage = Passage(group, caller, payload, taker)
+        return passage if passage.begin() else None
 
     def open(
         self, version_id: str, method: str, payload: Payload | None, *, caller: str = "", deadline: float | None

@@ -18,8 +18,9 @@ from modelyard.errors import (
     StreamsBusy,
     VersionNotFound,
 )
-from modelyard.server.backends.base import Exchange
+from modelyard.server.backends.base import Exchange, Taker
 from modelyard.server.records import Deployment
+from modelyard.server.routing.passage import Passage
 from modelyard.server.routing.router import Router
 from modelyard.server.services.input_urls import Fetcher, fetch_inputs, may_have_urls
 from modelyard.server.services.split import Headers
@@ -100,6 +101,16 @@ class Predict:
             return await self._router.call(target.version_id, plain, caller=caller, deadline=deadline)
         version_id, payload = await self._prepare(address, request, raw, headers, caller, deadline, note)
         return await self._router.call(version_id, payload, caller=caller, deadline=deadline)
+
+    def send(
+        self, address: Address, raw: bytes, taker: Taker, *, headers: Headers = (), caller: str = "", note: bytes = b""
+    ) -> Passage | None:
+        """As `predict`, for a plain request that need not wait for anything: `taker` hears how it ends, later. None:
+        nothing was sent."""
+        target = self._recall(address, headers)
+        if target is None:
+            return None
+        return self._router.send(target.version_id, note + target.prefix + raw, taker, caller=caller)
 
     async def generate(
         self,

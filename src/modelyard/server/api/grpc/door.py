@@ -17,6 +17,7 @@ from modelyard.server.api.grpc.compression import ACCEPTED_ENCODINGS
 from modelyard.server.api.grpc.framing import MAX_MESSAGE_BYTES
 from modelyard.server.api.grpc.metadata import (
     ACCEPT_ENCODING,
+    CallHead,
     read_deadline,
     recall_head,
     retry_trailers,
@@ -28,8 +29,10 @@ from modelyard.server.api.grpc.requests import (
     read_only_message,
     take_plain,
 )
+from modelyard.server.api.grpc.straight import offer_straight
 from modelyard.server.api.v2.call import Envelope, Incoming, Reply
-from modelyard.server.api.v2.dispatch import V2, log_failure
+from modelyard.server.api.v2.dispatch import V2
+from modelyard.server.api.v2.failures import log_failure
 from modelyard.server.carriers.base import SHORTCUTS, Shortcuts
 from modelyard.wire.methods import SERVICE, Method
 from modelyard.wire.status import (
@@ -75,7 +78,7 @@ class GrpcDoor:
             method = self._methods.get(scope["path"]) or self._find(scope["path"])
             name = method.name
             envelope = make_envelope(head.caller, scope["headers"], request_id, read_deadline(head.timeout))
-            await self._call(method, envelope, head.encoding, receive, answer, shortcuts)
+            await self._call(method, envelope, head, receive, answer, shortcuts)
         except (Cancelled, OSError):
             log.debug("request.cancelled method=%s request_id=%s", name, request_id)
         except ModelyardError as error:
@@ -95,11 +98,12 @@ class GrpcDoor:
         self,
         method: Method,
         envelope: Envelope,
-        encoding: str,
+        head: CallHead,
         receive: Receive,
         answer: Answer,
         shortcuts: Shortcuts | None,
     ) -> None:
+        encoding = head.encoding
         if encoding not in ACCEPTED_ENCODINGS:
             text = f"grpc-encoding {encoding!r} is not supported"
             return await answer.finish(GRPC_UNIMPLEMENTED, text, [ACCEPT_ENCODING])
@@ -118,6 +122,8 @@ class GrpcDoor:
             incoming = read_incoming(method, payload)
             lifeline.watch(receive)
             if not method.is_server_streaming:
+                if shortcuts is not None and incoming.named is not None:
+                    offer_straight(self._v2, method, head, envelope, shortcuts)
                 reply = await self._v2.unary(method.name, incoming, envelope)
                 if isinstance(reply, bytes):
                     return await answer.only(reply)

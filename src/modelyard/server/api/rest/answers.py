@@ -5,14 +5,41 @@ from __future__ import annotations
 from modelyard.errors import ModelyardError
 from modelyard.server.api.doorway.request_ids import ANSWER_HEADER, make_request_id
 from modelyard.server.api.doorway.types import Headers, Send
+from modelyard.server.api.rest.large import render_reply
 from modelyard.server.api.rest.render import render
+from modelyard.server.api.rest.usual_answer import render_usual
+from modelyard.server.api.v2.call import Reply
 from modelyard.server.carriers.base import Shortcuts
-from modelyard.wire.messages import BaseResponse, Status, StatusCode
+from modelyard.wire.messages import BaseResponse, MultiOutputResponse, Status, StatusCode
+from modelyard.wire.methods import Method
 from modelyard.wire.status import codes_of, http_status_of, status_of
 
 JSON_TYPE = b"application/json"
 MAY_COME_AGAIN = frozenset({429, 503})
 _V2_CODES = {404: StatusCode.CONN_DOES_NOT_EXIST}
+
+
+def render_answer(method: Method, reply: Reply) -> tuple[int, bytes, Headers | None]:
+    """A response message as JSON, under the HTTP status that its V2 status stands for; and headers of its own."""
+    if isinstance(reply, bytes) and method.response_type is MultiOutputResponse:
+        body = render_usual(reply)
+        if body is not None:
+            return 200, body, None
+    message, body = render_reply(method, reply)
+    return http_status_of(message.status.code), body, retry_headers(message.status)
+
+
+def make_headers(
+    body: bytes, request_id: str, *, headers: Headers | None = None, content_type: bytes = JSON_TYPE
+) -> Headers:
+    """Those of an answer with this body."""
+    return [
+        (b"content-type", content_type),
+        (b"content-length", b"%d" % len(body)),
+        (ANSWER_HEADER, request_id.encode("ascii")),
+        (b"x-content-type-options", b"nosniff"),
+        *(headers or ()),
+    ]
 
 
 async def send_body(
@@ -27,13 +54,7 @@ async def send_body(
     shortcuts: Shortcuts | None = None,
 ) -> None:
     """A whole answer; without its body where the request was a HEAD."""
-    start = [
-        (b"content-type", content_type),
-        (b"content-length", b"%d" % len(body)),
-        (ANSWER_HEADER, request_id.encode("ascii")),
-        (b"x-content-type-options", b"nosniff"),
-        *(headers or ()),
-    ]
+    start = make_headers(body, request_id, headers=headers, content_type=content_type)
     if is_head:
         body = b""
     if shortcuts is not None and shortcuts.reply(status, start, body):

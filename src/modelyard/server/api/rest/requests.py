@@ -50,15 +50,25 @@ def make_incoming(match: Match, query: bytes, body: bytes) -> Incoming:
     if not is_for_model:
         return Incoming(_make_message(match, query, body, None))
     usual = read_usual(body)
-    found = _make_large(match, body) if usual is None else _make_plain(match, usual)
-    return found or Incoming(_make_message(match, query, body, usual))
+    if usual is None:
+        return _make_large(match, body) or Incoming(_make_message(match, query, body, None))
+    plain = _make_plain(match, usual)
+    if plain is None:
+        return Incoming(_make_message(match, query, body, usual))
+    return Incoming(PostModelOutputsRequest.FromString(plain[0]), *plain)
 
 
-def _make_plain(match: Match, usual: Usual) -> Incoming | None:
+def read_plain_body(match: Match, body: bytes) -> tuple[bytes, Named] | None:
+    """A plain request for a model (`v2/plain.py`), serialised, and what it names; None for any other body."""
+    usual = read_usual(body)
+    return None if usual is None else _make_plain(match, usual)
+
+
+def _make_plain(match: Match, usual: Usual) -> tuple[bytes, Named] | None:
     """A request that says nothing but a text is put together as bytes."""
     text, (names, named) = find_only_text(usual), _read_names(match)
-    raw = text and named and make_plain(names, text.encode())
-    return Incoming(PostModelOutputsRequest.FromString(raw), raw, named) if raw else None
+    raw = make_plain(names, text.encode()) if text and named else None
+    return (raw, named) if raw and named else None
 
 
 def _make_large(match: Match, body: bytes) -> Incoming | None:

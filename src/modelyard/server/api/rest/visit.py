@@ -10,17 +10,13 @@ from modelyard.errors import ModelyardError
 from modelyard.server.api.doorway.caller_head import make_envelope
 from modelyard.server.api.doorway.request_ids import make_request_id
 from modelyard.server.api.doorway.types import Event, Headers, Receive, Scope, Send
-from modelyard.server.api.rest.answers import JSON_TYPE, retry_headers, send_body, send_error, send_failure
+from modelyard.server.api.rest.answers import JSON_TYPE, render_answer, send_body, send_error, send_failure
 from modelyard.server.api.rest.head import read_deadline, recall_head
-from modelyard.server.api.rest.large import render_reply
 from modelyard.server.api.rest.streams import StreamAnswer
-from modelyard.server.api.rest.usual_answer import render_usual
 from modelyard.server.api.v2.call import Envelope, Reply
-from modelyard.server.api.v2.dispatch import log_failure
+from modelyard.server.api.v2.failures import log_failure
 from modelyard.server.carriers.base import SHORTCUTS, Shortcuts
-from modelyard.wire.messages import MultiOutputResponse
 from modelyard.wire.methods import Method
-from modelyard.wire.status import http_status_of
 
 DRAINED_BYTES = 80 * 1024 * 1024
 """More than a piece of our client's uploads."""
@@ -67,12 +63,7 @@ class Visit:
 
     async def reply(self, method: Method, reply: Reply) -> None:
         """Send a response message under the HTTP status that its V2 status stands for."""
-        status, body, headers = 200, None, None
-        if isinstance(reply, bytes) and method.response_type is MultiOutputResponse:
-            body = render_usual(reply)
-        if body is None:
-            message, body = render_reply(method, reply)
-            status, headers = http_status_of(message.status.code), retry_headers(message.status)
+        status, body, headers = render_answer(method, reply)
         await send_body(
             self._send,
             status,

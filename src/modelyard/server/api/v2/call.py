@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from modelyard.server.api.v2.plain import Named
+from modelyard.server.backends.base import Taker
 from modelyard.server.records import Caller
+from modelyard.server.routing.passage import Passage
 from modelyard.server.telemetry.requests import Stopwatch
 from modelyard.server.telemetry.tracing import Caller as TraceCaller
 from modelyard.wire.messages import Message
@@ -91,5 +93,8 @@ Reply: TypeAlias = Message | bytes
 UnaryHandler: TypeAlias = Callable[[Call, Any], Awaitable[Reply]]
 ServerStreamHandler: TypeAlias = Callable[[Call, Any], AsyncIterator[Reply]]
 BidiHandler: TypeAlias = Callable[[Call, AsyncIterator[Incoming]], AsyncIterator[Reply]]
+Sender: TypeAlias = Callable[[Call, Taker], Passage | None]
+"""As a unary handler for a plain request, without awaiting: `taker` hears how it ends, later. None: it would have to
+wait for something, and nothing was sent."""
 Handler: TypeAlias = UnaryHandler | ServerStreamHandler | BidiHandler
 """Which of the three is given by the method's kind. The request is a message of the method's request type."""

@@ -20,29 +20,33 @@ from modelyard.errors import (
     InvalidRequest,
     MethodNotImplemented,
     ModelyardError,
-    NotFound,
     UploadIncomplete,
 )
 from modelyard.server.api.access import Access
-from modelyard.server.api.v2.call import Call, Envelope, Handler, Incoming, Reply
+from modelyard.server.api.v2.call import Call, Envelope, Handler, Incoming, Reply, Sender
+from modelyard.server.api.v2.errand import Errand
+from modelyard.server.api.v2.failures import make_failure, read_code
+from modelyard.server.api.v2.plain import Named
 from modelyard.server.api.v2.scope import AppNames, names_of
 from modelyard.server.records import Caller
 from modelyard.server.telemetry.requests import GONE, Stopwatch, peek_code
 from modelyard.server.telemetry.telemetry import Telemetry
-from modelyard.wire.messages import Message
 from modelyard.wire.methods import Method, load_methods
-from modelyard.wire.status import SUCCESS, codes_of, status_of
+from modelyard.wire.status import SUCCESS, codes_of
 
 log = logging.getLogger(__name__)
-
-_NO_MODEL = (NotFound, InvalidRequest)
-"""What a request is counted as no model's for: it may name what is none."""
 
 
 class V2:
     """The V2 methods, behind their checks."""
 
-    def __init__(self, access: Access, handlers: Mapping[str, Handler], telemetry: Telemetry | None = None) -> None:
+    def __init__(
+        self,
+        access: Access,
+        handlers: Mapping[str, Handler],
+        telemetry: Telemetry | None = None,
+        senders: Mapping[str, Sender] | None = None,
+    ) -> None:
         unknown = handlers.keys() - load_methods().keys()
         if unknown:
             raise InternalError(f"handlers for methods that the descriptor does not have: {sorted(unknown)}")
@@ -50,6 +54,7 @@ class V2:
         telemetry = telemetry or Telemetry()
         self._requests, self._tracing = telemetry.requests, telemetry.tracing
         self._handlers: dict[str, Any] = dict(handlers)
+        self._senders = dict(senders or {})
         self._methods = {name: load_methods()[name] for name in handlers}
 
     @property
@@ -71,7 +76,7 @@ class V2:
         try:
             await self._authenticate(method, envelope)
         except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
-            return _failure(method, envelope, None, error)
+            return make_failure(method, envelope.request_id, None, error)
         return None
 
     async def enter(self, name: str, envelope: Envelope, user_id: str, app_id: str) -> Call:
@@ -99,11 +104,54 @@ class V2:
             code = codes_of(error).v2
             raise
         except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
-            reply = _failure(method, envelope, caller, error, watch)
+            reply = make_failure(method, envelope.request_id, caller, error, watch)
             code = read_code(reply)
             return reply
         finally:
             watch.stop(code)
+
+    def sends(self, name: str) -> bool:
+        """May plain requests for this method be sent, instead of asking `unary`? Not where they are traced."""
+        return name in self._senders and self._tracing is None
+
+    def send(self, name: str, raw: bytes, named: Named, envelope: Envelope, errand: Errand) -> bool:
+        """As `unary`, without awaiting, for a plain request whose token and version are known.
+
+        Args:
+            name: The method's.
+            raw: The request, serialised.
+            named: What it names.
+            envelope: Of a request with the same head, and without a deadline; the errand has the request's id.
+            errand: Told, later, how it ends.
+
+        Returns:
+            False: nothing was done, and `unary` has to be asked.
+        """
+        caller = self._access.recall(envelope.authorization)
+        if caller is None:
+            return False
+        method = self._methods[name]
+        try:
+            key = self._access.authorize(caller, method, named.user_id, named.app_id)
+        except ModelyardError:
+            return False
+        errand.watch = watch = Stopwatch(self._requests, name)
+        errand.call = call = Call(
+            method=method,
+            caller=caller,
+            request_id=errand.request_id,
+            deadline=None,
+            user_id=key.user_id,
+            app_id=key.app_id,
+            raw=raw,
+            version=envelope.version,
+            headers=envelope.headers,
+            trace=envelope.trace,
+            watch=watch,
+            named=named,
+        )
+        errand.passage = self._senders[name](call, errand)
+        return errand.passage is not None
 
     async def stream(
         self, name: str, incomings: AsyncIterator[Incoming], envelope: Envelope
@@ -121,7 +169,7 @@ class V2:
             code = codes_of(error).v2
             raise
         except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
-            failure = _failure(method, envelope, caller, error, watch)
+            failure = make_failure(method, envelope.request_id, caller, error, watch)
             code = read_code(failure)
             yield failure
         finally:
@@ -220,11 +268,6 @@ def _empty_stream(method: Method) -> ModelyardError:
     return InvalidRequest(f"the request stream of {method.name} ended before its first message")
 
 
-def read_code(reply: Reply) -> int:
-    """The V2 status code of an answer."""
-    return peek_code(reply) if isinstance(reply, bytes) else int(cast("Any", reply).status.code)
-
-
 def _complete(reply: Reply, envelope: Envelope) -> Reply:
     """Fill in what a handler may leave out: the status of success and the request's id."""
     if isinstance(reply, bytes):
@@ -236,29 +279,3 @@ def _complete(reply: Reply, envelope: Envelope) -> Reply:
     if not status.req_id:
         status.req_id = envelope.request_id
     return reply
-
-
-def _failure(
-    method: Method, envelope: Envelope, caller: Caller | None, error: Exception, watch: Stopwatch | None = None
-) -> Message:
-    """Log the failure and make its answer. Faults of ours keep their insides to the log."""
-    if watch is not None and isinstance(error, _NO_MODEL):
-        watch.model = None
-    if not isinstance(error, ModelyardError):
-        log.error("request.crashed method=%s request_id=%s", method.name, envelope.request_id, exc_info=error)
-        error = InternalError("a fault of the server", hint=f"its log has it under request id {envelope.request_id}")
-    log_failure(method.name, envelope.request_id, caller, error)
-    response_type = cast("Any", method.response_type)
-    return cast("Message", response_type(status=status_of(error, request_id=envelope.request_id)))
-
-
-def log_failure(method: str, request_id: str, caller: Caller | None, error: ModelyardError) -> None:
-    """One line for a failed request: no payload, no token, no text that the caller chose."""
-    log.info(
-        "request.failed method=%s request_id=%s user=%s code=%d error=%s",
-        method,
-        request_id,
-        caller.user_id if caller else "-",
-        codes_of(error).v2,
-        type(error).__name__,
-    )

@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from modelyard.errors import InvalidRequest
-from modelyard.server.api.v2.call import Call, Handler, Incoming
+from modelyard.server.api.v2.call import Call, Handler, Incoming, Sender
 from modelyard.server.api.v2.requests import require_same
+from modelyard.server.backends.base import Taker
+from modelyard.server.routing.passage import Passage
 from modelyard.server.services.predict import Predict
 from modelyard.server.services.targets import Address
 from modelyard.wire.messages import PostModelOutputsRequest
@@ -27,6 +29,21 @@ class OutputsV2:
             "GenerateModelOutputs": self.generate,
             "StreamModelOutputs": self.stream,
         }
+
+    def senders(self) -> dict[str, Sender]:
+        """What of that can be sent without awaiting it, by method."""
+        return {"PostModelOutputs": self.send}
+
+    def send(self, call: Call, taker: Taker) -> Passage | None:
+        """As `post`, for a plain request: see `Sender`."""
+        named, raw = call.named, call.raw
+        assert named is not None
+        assert isinstance(raw, bytes)
+        address = Address(call.user_id, call.app_id, named.model_id, named.version_id or call.version)
+        _count_as(call, address)
+        return self._predict.send(
+            address, raw, taker, headers=call.headers, caller=_name_caller(call), note=_make_note(call)
+        )
 
     async def post(self, call: Call, request: PostModelOutputsRequest) -> bytes:
         """One answer."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from modelyard.errors import InvalidRequest, ModelyardError, UploadIncomplete
 from modelyard.server.api.v2.call import Call, Handler, Incoming
-from modelyard.server.api.v2.dispatch import log_failure
+from modelyard.server.api.v2.failures import log_failure
 from modelyard.server.services.uploads import Announcement, ContentPart, Progress, Uploads
 from modelyard.wire.messages import PostModelVersionsUploadResponse, Status, StatusCode
 from modelyard.wire.status import status_of

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
-from modelyard.server.carriers.base import SHORTCUTS
+from modelyard.server.carriers.base import SHORTCUTS, STRAIGHT, Send, Straight
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +47,15 @@ class Exchange(ABC):
         "memo",
         "task",
         "waits_since",
+        "waits_to_begin",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, memo: dict[str, Any]) -> None:
         self._loop = loop
         self.memo = memo
         self._callback: Callable[[], None] | None = None
+        self.waits_to_begin = False
+        """Has nobody begun on it, because it may go straight once its body is there?"""
         self._pieces: list[bytes | bytearray] = []
         self._buffered = 0
         self._has_ended = False
@@ -70,6 +73,30 @@ class Exchange(ABC):
         """Have the application answer, in a task of its own."""
         scope[SHORTCUTS] = self
         self.task = self._loop.create_task(self._answer(app, scope))
+
+    def go_straight(self) -> bool:
+        """Have a request whose body is whole taken by what is there for it. False: it has to `begin`."""
+        straight: Straight = self.memo[STRAIGHT]
+        pieces = self._pieces
+        if len(pieces) != 1 or type(piece := pieces[0]) is not bytes:
+            return False
+        size = self._buffered
+        self._pieces, self._buffered, self._has_told_end = [], 0, True
+        if straight(self, piece):
+            self.waits_to_begin = False
+            self.on_taken(size)
+            return True
+        self._pieces, self._buffered, self._has_told_end = pieces, size, False
+        return False
+
+    def answer_late(self, answer: Callable[[Send], Awaitable[None]]) -> None:
+        """See `Shortcuts`."""
+
+        async def app(scope: Scope, receive: object, send: Send) -> None:
+            del scope, receive
+            await answer(send)
+
+        self.task = self._loop.create_task(self._answer(app, {"path": "-"}))
 
     def feed(self, piece: bytes, *, goes_on: bool = False) -> None:
         """Some of the body arrived. With `goes_on` more is surely under way, and worth a moment's wait."""
@@ -99,13 +126,14 @@ class Exchange(ABC):
         self._buffered = 0
         if self._waiter is not None:
             self._wake()
-        if self._callback is not None:
-            self._callback()
+        self._tell_listener()
 
     def cancel(self) -> None:
         """End the application's work on it."""
         if self.task is not None:
             self.task.cancel()
+        else:
+            self._tell_listener()
 
     # What the application calls.
 
@@ -154,6 +182,10 @@ class Exchange(ABC):
     def conclude(self) -> None:
         """The application is done: complete the answer, or break it off where it is not complete."""
 
+    def conclude_soon(self) -> None:
+        """See `Shortcuts`."""
+        self._loop.call_soon(self.conclude)
+
     def _add_crumb(self, piece: bytes) -> None:
         """Crumbs are kept as one: each by itself would take fifty times its size, and an event."""
         last = self._pieces[-1]
@@ -176,9 +208,15 @@ class Exchange(ABC):
         self.on_taken(size)
         return {"type": "http.request", "body": body, "more_body": has_more}
 
+    def _tell_listener(self) -> None:
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback()
+
     def _end_answer(self) -> None:
         """The answer is complete."""
         self._is_gone = True  # as far as `receive` is concerned
+        self._callback = None
         if self._waiter is not None:
             self._wake()
 

@@ -9,6 +9,7 @@ from modelyard.server.carriers.base import STREAM_PATHS
 from modelyard.server.carriers.http.exchange import Headers, Scope
 
 GRPC_TYPE: Final = b"application/grpc"
+LENGTH: Final = b"content-length"
 LENGTH_DIGITS: Final = 18
 
 
@@ -29,3 +30,10 @@ def may_be_silent(path: str, headers: Headers) -> bool:
     return path in STREAM_PATHS or any(
         name == b"content-type" and value.startswith(GRPC_TYPE) for name, value in headers
     )
+
+
+def are_alike(one: Scope, other: Scope, headers: Headers, others: Headers) -> bool:
+    """Are two heads the same, but for how long their bodies are? Then what was made of one is good for the other."""
+    if len(headers) != len(others) or any(one[name] != other[name] for name in ("method", "raw_path", "query_string")):
+        return False
+    return all(a == b or a[0] == b[0] == LENGTH for a, b in zip(headers, others, strict=True))

@@ -7,7 +7,7 @@ import contextvars
 import logging
 from typing import Final, cast
 
-from modelyard.server.carriers.base import BODY_IDLE_S, HEADERS_S, KEEP_ALIVE_S
+from modelyard.server.carriers.base import BODY_IDLE_S, HEADERS_S, KEEP_ALIVE_S, STRAIGHT
 from modelyard.server.carriers.http.exchange import Scope
 from modelyard.server.carriers.http.http1_answer import make_plain_answer
 from modelyard.server.carriers.http.http1_exchange import Http1Exchange
@@ -118,6 +118,8 @@ class Http1Connection(asyncio.Protocol):
         if self.outlet.look(now):
             return
         if exchange is not None:
+            if exchange.waits_to_begin:
+                self._open(exchange)
             since = exchange.waits_since
             if since is not None and now - since > BODY_IDLE_S and not exchange.is_silent:
                 self._refuse(Refusal(408, f"nothing of the request's body came for {BODY_IDLE_S:.0f} seconds"))
@@ -136,11 +138,12 @@ class Http1Connection(asyncio.Protocol):
     def cut(self) -> None:
         """See `Connection`."""
         exchange = self._exchange
-        if exchange is None or exchange.task is None:
+        if exchange is None or exchange.waits_to_begin:
             self.outlet.abort()
             return
         self._is_draining = self._is_cut = True
-        exchange.task.add_done_callback(self._on_cut)
+        if exchange.task is not None:
+            exchange.task.add_done_callback(self._on_cut)
         exchange.cancel()
 
     # What the exchange says.
@@ -205,10 +208,17 @@ class Http1Connection(asyncio.Protocol):
     def _begin(self) -> None:
         head = self._reader.head
         self._head_since = None
-        scope = {**self._base_scope, **head.scope, "headers": head.headers.copy()}
-        exchange = self._exchange = Http1Exchange(self, head, scope, self._loop)
+        exchange = self._exchange = Http1Exchange(self, head, self._loop)
+        exchange.waits_to_begin = STRAIGHT in head.memo and not head.expects_continue
+        if not exchange.waits_to_begin:
+            self._open(exchange)
         self._pass_on(exchange)
-        exchange.begin(self._port.app, scope)
+
+    def _open(self, exchange: Http1Exchange) -> None:
+        """Have the application answer."""
+        head = exchange.head
+        exchange.waits_to_begin = False
+        exchange.begin(self._port.app, {**self._base_scope, **head.scope, "headers": head.headers.copy()})
 
     def _pass_on(self, exchange: Http1Exchange) -> None:
         reader = self._reader
@@ -218,6 +228,8 @@ class Http1Connection(asyncio.Protocol):
             exchange.end()
         elif exchange.is_full:
             self._pause()
+        if exchange.waits_to_begin and exchange.has_body and not (reader.is_whole and exchange.go_straight()):
+            self._open(exchange)
 
     def _keep(self, data: bytes) -> None:
         self._kept += data

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol
 
-from modelyard.server.carriers.http.exchange import Event, Exchange, Headers, Scope
+from modelyard.server.carriers.http.exchange import Event, Exchange, Headers
 from modelyard.server.carriers.http.heads import may_be_silent
 from modelyard.server.carriers.http.http1_answer import Answer
 from modelyard.server.carriers.http.http1_head import RequestHead
@@ -50,17 +50,15 @@ class Http1Exchange(Exchange):
     Args:
         line: That connection.
         head: The request's.
-        scope: The request's, too.
         loop: See `Exchange`.
     """
 
-    __slots__ = ("_line", "_outlet", "answer", "expects_continue", "head", "scope")
+    __slots__ = ("_line", "_outlet", "answer", "expects_continue", "head")
 
-    def __init__(self, line: Line, head: RequestHead, scope: Scope, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, line: Line, head: RequestHead, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop, head.memo)
         self._line = line
         self._outlet = line.outlet
-        self.scope = scope
         self.head = head
         self.answer = Answer(is_head=head.is_head, is_old=head.is_old)
         self.expects_continue = head.expects_continue
@@ -69,7 +67,7 @@ class Http1Exchange(Exchange):
     @property
     def is_silent(self) -> bool:
         """May its body pause for as long as it likes?"""
-        return may_be_silent(self.scope["path"], self.scope["headers"])
+        return may_be_silent(self.head.scope["path"], self.head.headers)
 
     @property
     def is_full(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Final
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from modelyard.server.carriers.base import HEADER_BYTES
+from modelyard.server.carriers.http.heads import are_alike
 from modelyard.server.carriers.http.http1_head import Refusal, RequestHead, read_head
 
 EMPTY_LINE: Final = b"\r\n\r\n"
@@ -103,8 +104,10 @@ class RequestReader:
         self._text = b""
         text = text[:end]
         if text != self._last_text:
-            self.head = read_head(text)
-            self._last_text = text
+            head = read_head(text)
+            if self._last_text and are_alike(head.scope, self.head.scope, head.headers, self.head.headers):
+                head = head._replace(memo=self.head.memo)
+            self.head, self._last_text = head, text
         self.left_bytes = self.head.length
         return self._read_counted(data, end + len(EMPTY_LINE) - len(before))
 

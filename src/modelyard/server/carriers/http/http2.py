@@ -11,6 +11,7 @@ from modelyard.server.carriers.base import (
     FRAME_BYTES,
     HEADER_BYTES,
     HEADERS_S,
+    STRAIGHT,
     STREAMS_PER_CONNECTION,
     WINDOW_BYTES,
 )
@@ -94,6 +95,7 @@ class Http2Connection(asyncio.BufferedProtocol):
         self._owed = 0
         """Bytes that are not kept any more, and that the client was not told of."""
         self._takes_streams = True
+
         self._patience = Patience(self.loop.time())
 
     # What asyncio says.
@@ -166,6 +168,8 @@ class Http2Connection(asyncio.BufferedProtocol):
         elif patience.is_over(now):
             self._take_no_more()
         for stream in list(self.streams.values()):
+            if stream.waits_to_begin:
+                stream.open(self._port.app)
             stream.look(now)
 
     def drain(self) -> None:
@@ -178,6 +182,8 @@ class Http2Connection(asyncio.BufferedProtocol):
         """See `Connection`."""
         self._take_no_more()
         for stream in list(self.streams.values()):
+            if stream.waits_to_begin:
+                stream.open(self._port.app)
             stream.cancel()
 
     # What streams say.
@@ -236,9 +242,10 @@ class Http2Connection(asyncio.BufferedProtocol):
         stream = self.streams[number] = Http2Stream(self, number, head)
         if ends:
             stream.end()
-        scope = head.scope.copy()
-        scope["headers"] = scope["headers"].copy()
-        stream.begin(self._port.app, scope)
+        elif STRAIGHT in head.memo:
+            stream.waits_to_begin = True
+            return
+        stream.open(self._port.app)
 
     def on_data(self, number: int, piece: bytes, counted: int, *, ends: bool, goes_on: bool = False) -> None:
         """See `FrameHandler`."""
@@ -255,6 +262,8 @@ class Http2Connection(asyncio.BufferedProtocol):
             stream.take_data(piece, counted, ends=ends, goes_on=goes_on)
         except Http2Error as error:
             self._fail(error)
+        if stream.waits_to_begin and not (stream.go_straight() if ends else stream.to_come == 0):
+            stream.open(self._port.app)
         if not counted and not ends:
             self._oddities.count()
 

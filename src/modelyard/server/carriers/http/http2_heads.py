@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hpack import Decoder, HPACKError, OversizedHeaderListError
@@ -10,7 +10,7 @@ from hpack.table import HeaderTable
 
 from modelyard.server.carriers.base import HEADER_BYTES
 from modelyard.server.carriers.http.exchange import Headers, Scope
-from modelyard.server.carriers.http.heads import may_be_silent, read_length, split_target
+from modelyard.server.carriers.http.heads import are_alike, may_be_silent, read_length, split_target
 from modelyard.server.carriers.http.http2_frames import (
     COMPRESSION_ERROR,
     ENHANCE_YOUR_CALM,
@@ -73,11 +73,15 @@ class RequestHeads:
         self._decoder.header_table = self._table
         self.known: dict[bytes, Head] = {}
         """The heads of blocks that came before and still mean the same."""
+        self._last: Head | None = None
 
     def read(self, block: bytes, stream: int) -> Head:
         """The head of a new request; raises `Http2Error`."""
         changes = self._table.changes
-        head = _make_head(self._base, self.decode(block), stream)
+        head, last = _make_head(self._base, self.decode(block), stream), self._last
+        if last and are_alike(head.scope, last.scope, head.scope["headers"], last.scope["headers"]):
+            head = replace(head, memo=last.memo)
+        self._last = head
         if self._table.changes == changes and len(block) <= KEPT_BLOCK_BYTES:
             if len(self.known) >= KEPT_BLOCKS:
                 self.known.clear()

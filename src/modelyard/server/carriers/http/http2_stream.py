@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import Any
 
 from modelyard.server.carriers.base import BODY_IDLE_S, STALL_S, WINDOW_BYTES
 from modelyard.server.carriers.http.exchange import JOIN_BYTES, Event, Exchange, Headers
@@ -61,7 +62,6 @@ class Http2Stream(Exchange):
         "_queued",
         "_room",
         "_state",
-        "_to_come",
         "_trailers",
         "head",
         "in_window",
@@ -69,6 +69,7 @@ class Http2Stream(Exchange):
         "number",
         "out_window",
         "progressed_at",
+        "to_come",
     )
 
     def __init__(self, connection: StreamOwner, number: int, head: Head) -> None:
@@ -86,7 +87,8 @@ class Http2Stream(Exchange):
         """When something of the queue was sent, or came into it; the loop's time."""
         self._owed = 0
         """Bytes that the application took and that the client was not told of."""
-        self._to_come = head.length
+        self.to_come = head.length
+        """How much of the body has not come; None where the client did not say how long it is."""
         self._expects_continue = head.expects_continue
         self._state = NEW
         self._block = b""
@@ -103,6 +105,13 @@ class Http2Stream(Exchange):
 
     # The request.
 
+    def open(self, app: Any) -> None:
+        """Have the application answer."""
+        self.waits_to_begin = False
+        scope = self.head.scope.copy()
+        scope["headers"] = scope["headers"].copy()
+        self.begin(app, scope)
+
     def take_data(self, piece: bytes, counted: int, *, ends: bool, goes_on: bool = False) -> None:
         """Some of the body came, which counts as so many bytes of the window; raises `Http2Error`."""
         if self._has_ended:
@@ -117,9 +126,9 @@ class Http2Stream(Exchange):
             raise Http2Error(FLOW_CONTROL_ERROR, "more data than the stream's window allows", self.number)
         if size:
             self.feed(piece, goes_on=goes_on)
-        if self._to_come is not None:
-            self._to_come -= size
-            if self._to_come < 0 or (ends and self._to_come):
+        if self.to_come is not None:
+            self.to_come -= size
+            if self.to_come < 0 or (ends and self.to_come):
                 raise Http2Error(PROTOCOL_ERROR, "a body that is not as long as its content-length", self.number)
         if ends:
             self.end()
@@ -157,15 +166,17 @@ class Http2Stream(Exchange):
         self._queue.clear()
         self._queued = 0
         self._tell_sender()
-        if self._is_concluded:
+        if self._is_concluded or self.waits_to_begin:
+            self.waits_to_begin = False
             connection.forget(self)
 
     def cancel(self) -> None:
         """See `Exchange`."""
         if self._is_concluded:
             self.reset(CANCEL)
-        elif self.task is not None:
-            super().cancel()
+            return
+        super().cancel()
+        if self.task is not None:
             self.task.add_done_callback(self._on_cancelled)
 
     # The answer.

@@ -1,0 +1,113 @@
+"""A request that nobody awaits, from the line to its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from modelyard.errors import ModelBusy, ModelyardError
+from modelyard.server.backends.base import Taker
+from modelyard.server.routing.group import Group
+from modelyard.server.routing.replicas import Slots
+
+
+class Passage:
+    """Takes a slot, or waits in line for one, sends the request, and gives the slot back when that is over. A
+    `Standby` and a `Taker`.
+
+    Args:
+        group: Of the version that is asked.
+        caller: Who asks.
+        payload: The request.
+        taker: Who waits for the answer.
+    """
+
+    __slots__ = ("_began", "_caller", "_group", "_number", "_payload", "_place", "_slots", "_taker")
+
+    def __init__(self, group: Group, caller: str, payload: bytes, taker: Taker) -> None:
+        self._group = group
+        self._caller = caller
+        self._payload = payload
+        self._taker = taker
+        self._began = 0.0
+        """When it got its slot, or its place in the line: `time.monotonic()`."""
+        self._place: int | None = None
+        """In the line."""
+        self._slots: Slots | None = None
+        """What it holds, until it is over."""
+        self._number = 0
+        """What the link knows it by."""
+
+    def begin(self) -> bool:
+        """False: nothing was sent, and nothing waits."""
+        group, caller = self._group, self._caller
+        self._began = now = time.monotonic()
+        slots = group.take(caller, now)
+        if slots is None:
+            self._place = group.join(caller, len(self._payload), self)
+            return self._place is not None
+        try:
+            self._send(slots)
+        except ModelyardError:
+            self._slots = None
+            group.put_back(slots, caller)
+            return False
+        group.meter.straight += 1
+        return True
+
+    @property
+    def is_waiting(self) -> bool:
+        """See `Standby`."""
+        return self._place is not None
+
+    def serve(self, slots: Slots) -> None:
+        """See `Standby`."""
+        group, came = self._group, self._began
+        self._step_out(is_served=True)
+        self._began = now = time.monotonic()
+        group.meter.wait_s.observe(now - came)
+        try:
+            self._send(slots)
+        except ModelyardError as error:
+            asyncio.get_running_loop().call_soon(self.fail, error)
+
+    def refuse(self, error: ModelyardError) -> None:
+        """See `Standby`."""
+        self._step_out(is_served=False)
+        pause_s = self._group.count_refusal(self._caller) if isinstance(error, ModelBusy) else 0.0
+        asyncio.get_running_loop().call_later(pause_s, self._taker.fail, error)
+
+    def take(self, answer: bytes) -> None:
+        """See `Taker`."""
+        self._leave()
+        self._taker.take(answer)
+
+    def fail(self, error: ModelyardError) -> None:
+        """See `Taker`."""
+        self._leave()
+        self._taker.fail(error)
+
+    def cancel(self) -> bool:
+        """The caller went away: nobody is told how the request ends. False: it is over already."""
+        if self._place is not None:
+            self._step_out(is_served=False)
+            return True
+        if self._slots is None or not self._slots.link.recall(self._number):
+            return False
+        self._leave()
+        return True
+
+    def _send(self, slots: Slots) -> None:
+        self._slots = slots
+        is_express = self._group.may_overtake(self._caller)
+        self._number = slots.link.send(self._payload, self, is_express=is_express)
+
+    def _step_out(self, *, is_served: bool) -> None:
+        place, self._place = self._place, None
+        if place is not None:
+            self._group.line.leave(self._caller, place, is_served=is_served)
+
+    def _leave(self) -> None:
+        slots, self._slots = self._slots, None
+        if slots is not None:
+            self._group.give_back(slots, self._caller, time.monotonic() - self._began)

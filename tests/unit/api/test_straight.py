@@ -1,0 +1,289 @@
+"""Requests that doors answer without a task: nothing of it may change an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from modelyard import errors
+from modelyard.server.api.access import Access
+from modelyard.server.api.asgi import make_app
+from modelyard.server.api.v2.call import Envelope, Incoming, Reply
+from modelyard.server.api.v2.dispatch import V2
+from modelyard.server.api.v2.errand import Errand
+from modelyard.server.api.v2.outputs import OutputsV2
+from modelyard.server.api.v2.plain import Named
+from modelyard.server.backends.base import Taker
+from modelyard.server.carriers.inloop import InLoopCarrier
+from modelyard.server.records import Page
+from modelyard.server.routing.router import Router
+from modelyard.server.services.predict import Predict
+from modelyard.server.services.targets import Targets
+from modelyard.server.telemetry.telemetry import Telemetry
+from modelyard.wire.messages import MultiOutputResponse, PostModelOutputsRequest, StatusCode
+from modelyard.wire.notes import read_note
+from modelyard.wire.pieces import Payload
+from modelyard.wire.status import codes_of
+from modelyard.worker.answers import encode_answer
+from support.doors import make_stub
+from support.house import House, open_house
+from support.replicas import ALL_METHODS, EchoLink
+from support.stores import add_model, add_version, make_deployment
+
+REST = "/v2/users/me/apps/main/models/m/outputs"
+LARGE = "x" * 200_000
+FAULTS = {
+    "fails": errors.PredictionFailed("division by zero (model.py:3)", details="Traceback"),
+    "crashes": errors.WorkerCrashed("the model's process died"),
+    "is busy": errors.ModelBusy("the model is busy", retry_after_s=7),
+    "is late": errors.DeadlineExceeded("the deadline of the request passed"),
+    "is wrong": errors.InternalError("the worker ended a request without an answer"),
+}
+
+
+class Link(EchoLink):
+    """Answers as a worker does; fails, or says nothing, where the text says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.silent: list[int] = []
+        self.recalled: list[int] = []
+        self.has_one = asyncio.Event()
+
+    async def call(self, payload: Payload, *, time_left_s: float | None = None, is_express: bool = False) -> bytes:
+        answer = self._answer_one(payload)
+        if isinstance(answer, errors.ModelyardError):
+            raise answer
+        return answer
+
+    def send(self, payload: Payload, taker: Taker, *, is_express: bool = False) -> int:
+        answer = self._answer_one(payload)
+        loop = asyncio.get_running_loop()
+        if isinstance(answer, errors.ModelyardError):
+            loop.call_soon(taker.fail, answer)
+        elif answer:
+            loop.call_soon(taker.take, answer)
+        else:
+            self.silent.append(len(self.payloads))
+            self.has_one.set()
+        return len(self.payloads)
+
+    def recall(self, number: int) -> bool:
+        self.recalled.append(number)
+        return number in self.silent
+
+    def _answer_one(self, payload: Payload) -> bytes | errors.ModelyardError:
+        answer = MultiOutputResponse.FromString(self.take(payload)[0])
+        output = answer.outputs[0].data.text
+        if output.raw in FAULTS:
+            return FAULTS[output.raw]
+        if output.raw == "silent":
+            return b""
+        output.raw = LARGE if output.raw == "large" else output.raw
+        return encode_answer(answer, "predict", read_note(self.payloads[-1]).request_id).payload
+
+
+class CountingV2(V2):
+    """Counts by which way requests came."""
+
+    asked = sent = 0
+
+    async def unary(self, name: str, incoming: Incoming, envelope: Envelope) -> Reply:
+        self.asked += 1
+        return await super().unary(name, incoming, envelope)
+
+    def send(self, name: str, raw: bytes, named: Named, envelope: Envelope, errand: Errand) -> bool:
+        is_sent = super().send(name, raw, named, envelope, errand)
+        self.sent += is_sent
+        return is_sent
+
+
+class Served:
+    """A served model `m` of `ada`."""
+
+    def __init__(self, house: House, v2: CountingV2, link: Link, router: Router, telemetry: Telemetry) -> None:
+        self.house, self.v2, self.link, self.router, self.telemetry = house, v2, link, router, telemetry
+        self.url = self.token = ""
+
+    @property
+    def ways(self) -> tuple[int, int]:
+        """How many were asked, and how many were sent."""
+        return self.v2.asked, self.v2.sent
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    async with open_house(tmp_path) as house:
+        await add_model(house.store)
+        version = await add_version(house.store, "v1")
+        await house.store.deployments.put(make_deployment(version))
+        link, telemetry = Link(), Telemetry()
+        router = Router(telemetry=telemetry)
+        router.add("r", "v1", link, 4, ALL_METHODS)
+        targets = Targets(house.versions, house.store.watch())
+        outputs = OutputsV2(Predict(house.store, targets, router, NoFetcher(), hold_s=0.05, now=house.clock))
+        v2 = CountingV2(Access(house.tokens), outputs.handlers(), telemetry, outputs.senders())
+        carrier = InLoopCarrier()
+        found = Served(house, v2, link, router, telemetry)
+        found.url = await carrier.start(make_app(v2))
+        _, found.token = await house.tokens.create_bootstrap("ada")
+        yield found
+        await carrier.stop(grace_s=1)
+
+
+class NoFetcher:
+    async def fetch(self, url: str, *, where: str, tenant: str) -> bytes:
+        raise errors.InvalidInput(f"{where}: {tenant} fetches nothing from {url}")
+
+
+class Grpc:
+    """A client of one connection; what it hears is an answer and its trailers, or an error."""
+
+    def __init__(self, served: Served) -> None:
+        self._channel = grpc.aio.insecure_channel(served.url.removeprefix("http://"))
+        self._stub = make_stub(self._channel)
+        self.metadata = (("authorization", f"Key {served.token}"), ("x-clarifai-request-id-prefix", "mine"))
+
+    async def ask(self, text: str, *, model: str = "m", **options: Any) -> Any:
+        request = PostModelOutputsRequest(model_id=model)
+        request.user_app_id.app_id = "main"
+        request.inputs.add().data.text.raw = text
+        call = self._stub.PostModelOutputs(request, metadata=self.metadata, **options)
+        try:
+            answer = await call
+        except grpc.aio.AioRpcError as error:
+            return error.code(), error.details()
+        assert dict(await call.initial_metadata())["x-request-id"] == answer.status.req_id
+        retry = dict(await call.trailing_metadata()).get("retry-after")
+        return _without_id(answer), retry
+
+    async def aclose(self) -> None:
+        await self._channel.close()
+
+
+class Rest:
+    """The same over REST."""
+
+    def __init__(self, served: Served, *, is_http2: bool) -> None:
+        headers = {"authorization": f"Key {served.token}", "x-clarifai-request-id-prefix": "mine"}
+        self._client = httpx.AsyncClient(base_url=served.url, headers=headers, http1=not is_http2, http2=is_http2)
+
+    async def ask(self, text: str, *, model: str = "m", **options: Any) -> Any:
+        body = {"inputs": [{"data": {"text": {"raw": text}}}]}
+        answer = await self._client.post(REST.replace("/m/", f"/{model}/"), json=body, **options)
+        told = answer.json()
+        assert told["status"].pop("req_id") == answer.headers["x-request-id"]
+        assert answer.headers["x-request-id"].startswith("mine-")
+        return answer.status_code, told, answer.headers.get("retry-after"), sorted(answer.headers)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+@pytest.fixture(params=["grpc", "rest 1.1", "rest 2"])
+async def clients(request: pytest.FixtureRequest, served: Served) -> AsyncIterator[list[Grpc | Rest]]:
+    """Two, with a connection each."""
+    made: list[Grpc | Rest] = [
+        Grpc(served) if request.param == "grpc" else Rest(served, is_http2=request.param == "rest 2") for _ in range(2)
+    ]
+    yield made
+    for one in made:
+        await one.aclose()
+
+
+def _without_id(answer: MultiOutputResponse) -> MultiOutputResponse:
+    assert answer.status.req_id.startswith("mine-")
+    answer.status.req_id = ""
+    return answer
+
+
+def _count_requests(served: Served) -> dict[str, float]:
+    """How many requests of the model ended with each code."""
+    (family,) = [one for one in served.telemetry.list_families() if one.name == "modelyard_model_requests_total"]
+    return {dict(labels)["code"]: value for _, labels, value in family.samples()}
+
+
+async def go_straight(client: Grpc | Rest, served: Served) -> None:
+    """Ask until requests are sent: HPACK's first blocks differ."""
+    for _ in range(5):
+        before = served.v2.sent
+        await client.ask("hello")
+        if served.v2.sent > before:
+            return
+    raise AssertionError("it never goes straight")
+
+
+@pytest.mark.parametrize("text", ["hello", "", '\u00e4\u00f6\u00fc \U0001f600 "quoted"', "large", *FAULTS])
+async def test_what_is_sent_is_answered_as_what_is_asked(served: Served, clients: list[Grpc | Rest], text: str) -> None:
+    ordinary = await clients[0].ask(text)
+    assert served.ways == (1, 0)
+    await go_straight(clients[1], served)
+    asked, sent = served.ways
+    assert await clients[1].ask(text) == ordinary
+    assert served.ways == ((asked, sent + 1) if text else (asked + 1, sent))
+    assert served.router.in_flight("r") == 0
+
+
+async def test_what_takes_more_is_asked(served: Served, clients: list[Grpc | Rest]) -> None:
+    await go_straight(clients[0], served)
+    sent = served.v2.sent
+    for model in ("m", "unknown"):
+        more = {"timeout": 9} if isinstance(clients[0], Grpc) else {"headers": {"request-timeout": "9"}}
+        await clients[0].ask("hello", model=model, **more)
+    assert served.v2.sent == sent
+
+
+async def test_a_token_that_is_revoked_is_refused(served: Served, clients: list[Grpc | Rest]) -> None:
+    await go_straight(clients[0], served)
+    for token in await served.house.tokens.list("ada", Page()):
+        await served.house.tokens.revoke("ada", token.token_id)
+    answer = await clients[0].ask("hello")
+    code = answer[0].status.code if isinstance(clients[0], Grpc) else answer[1]["status"]["code"]
+    assert code == StatusCode.CONN_KEY_INVALID
+
+
+async def test_a_version_that_has_gone_is_not_sent_to(served: Served, clients: list[Grpc | Rest]) -> None:
+    await go_straight(clients[0], served)
+    served.router.remove("r")
+    answer = await clients[0].ask("hello")
+    code = answer[0].status.code if isinstance(clients[0], Grpc) else answer[1]["status"]["code"]
+    assert code == StatusCode.MODEL_DEPLOYING
+
+
+async def test_who_leaves_has_the_request_taken_back(served: Served, clients: list[Grpc | Rest]) -> None:
+    await go_straight(clients[0], served)
+    asking = asyncio.create_task(clients[0].ask("silent"))
+    await served.link.has_one.wait()
+    assert served.router.in_flight("r") == 1
+    served.router.remove("r")
+    asking.cancel()
+    await clients[0].aclose()
+    await asyncio.wait_for(served.router.drained("r"), 5)
+    assert served.link.recalled == served.link.silent
+    assert "gone" in _count_requests(served)
+
+
+async def test_both_ways_are_counted_alike(served: Served, clients: list[Grpc | Rest]) -> None:
+    await go_straight(clients[0], served)
+    for text in ("hello", "fails"):
+        await clients[0].ask(text)
+    counts = _count_requests(served)
+    assert sum(counts.values()) == sum(served.ways)
+    assert counts[str(codes_of(FAULTS["fails"]).v2)] == 1
+
+
+async def test_many_at_once_wait_in_line(served: Served, clients: list[Grpc | Rest]) -> None:
+    await go_straight(clients[0], served)
+    answers = await asyncio.gather(*(clients[number % 2].ask(f"text {number}") for number in range(100)))
+    told = [
+        one[0].outputs[0].data.text.raw if isinstance(clients[0], Grpc) else one[1]["outputs"][0]["data"]["text"]["raw"]
+        for one in answers
+    ]
+    assert told == [f"text {number}" for number in range(100)]
+    assert served.v2.sent > 20
