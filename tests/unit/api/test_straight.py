@@ -172,7 +172,10 @@ class Rest:
 
     def __init__(self, served: Served, *, is_http2: bool) -> None:
         headers = {"authorization": f"Key {served.token}", "x-clarifai-request-id-prefix": "mine"}
-        self._client = httpx.AsyncClient(base_url=served.url, headers=headers, http1=not is_http2, http2=is_http2)
+        limits = httpx.Limits(max_connections=8)  # the first request of each is asked
+        self._client = httpx.AsyncClient(
+            base_url=served.url, headers=headers, http1=not is_http2, http2=is_http2, limits=limits
+        )
 
     async def ask(self, text: str, *, model: str = "m", **options: Any) -> Any:
         body = {"inputs": [{"data": {"text": {"raw": text}}}]}

@@ -15,19 +15,19 @@ from hypothesis import strategies as st
 
 from modelyard.server.carriers.base import KEEP_ALIVE_S, SHORTCUTS, STRAIGHT, Shortcuts
 from modelyard.server.carriers.http.http2 import CONNECTION_WINDOW_BYTES
-from modelyard.server.carriers.http.http2_frames import CANCEL, PROTOCOL_ERROR
+from modelyard.server.carriers.http.http2_frames import CANCEL, NO_ERROR, PROTOCOL_ERROR
 from support.apps import answer
 from support.doors import eventually
 from support.h2peer import Client, frame, padded
 from support.http1 import Http1Server
-from support.http2 import CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM
+from support.http2 import CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM
 
 only_http2 = pytest.mark.parametrize("line", ["http2"], indirect=True)
 
 
 @dataclass
 class Desk:
-    """An application that has its requests go straight from the second on. It declines bodies that begin with "no"."""
+    """Has its requests go straight from the second on, where bodies do not begin with "no". It fails at "bad"."""
 
     is_held: bool = False  # until `reply` is called
     concludes: bool = True  # when the client leaves
@@ -51,6 +51,7 @@ class Desk:
     def take(self, shortcuts: Shortcuts, body: bytes) -> bool:
         if body.startswith(b"no"):
             return False
+        assert body != b"bad"
         self.taken.append(body)
         self.open.append((shortcuts, body))
         shortcuts.listen(lambda: self._on_left(shortcuts, body))
@@ -146,7 +147,6 @@ async def line(request: pytest.FixtureRequest) -> AsyncIterator[Line]:
 
 
 def hold(line: Line, *bodies: bytes) -> list[bytes]:
-    """Ask these; those that are under way."""
     line.desk.is_held = True
     line.feed(line.pack(*bodies))
     return [body for _, body in line.desk.open]
@@ -159,8 +159,7 @@ async def test_requests_go_straight_from_the_second_on_where_that_is_not_decline
     assert (line.desk.asked, line.desk.taken) == ([b"one", b"no!"], [b"two", b"three"])
 
 
-async def ask(line: Line, bodies: list[bytes], cuts: list[int]) -> None:
-    """In pieces. Each is answered once, in order, and was told to one."""
+async def ask_in_pieces(line: Line, bodies: list[bytes], cuts: list[int]) -> None:
     desk, data, last = line.desk, line.pack(*bodies), 0
     before = Counter(desk.asked + desk.taken)
     for at in [*sorted(cuts), len(data)]:
@@ -173,17 +172,17 @@ async def ask(line: Line, bodies: list[bytes], cuts: list[int]) -> None:
 
 async def test_a_request_is_answered_once_wherever_it_is_split(line: Line) -> None:
     for at in range(100):
-        await ask(line, [b"two"], [at])
+        await ask_in_pieces(line, [b"two"], [at])
     assert line.desk.asked == [b"one", b"two", b"two"]
 
 
-BODIES = st.lists(st.sampled_from([b"yes", b"no!", b"two", b"", b"y" * 2000, b"no" * 1000]), max_size=6)
+BODIES = st.lists(st.sampled_from([b"yes", b"no!", b"bad", b"", b"y" * 2000, b"no" * 1000]), max_size=6)
 
 
 @given(BODIES, st.lists(st.integers(0, 300) | st.integers(0, 9999), max_size=8), st.sampled_from([0, 1, 2, 1500]))
 async def test_requests_are_answered_in_any_pieces(line: Line, bodies: list[bytes], cuts: list[int], step: int) -> None:
     line.piece_bytes = step
-    await ask(line, bodies, cuts)
+    await ask_in_pieces(line, bodies, cuts)
 
 
 async def test_only_answers_that_have_an_order_wait_for_each_other(line: Line) -> None:
@@ -214,8 +213,7 @@ async def test_a_client_has_its_window_back(line: Http2Line) -> None:
     for _ in range(50):
         line.feed(line.pack(*[b"no" * 25_000, b"yes" * 16_667] * 2))
         assert [len((await line.take())[1]) for _ in range(4)] == [50_006, 50_007] * 2
-    assert (len(line.desk.taken), line.desk.begun) == (100, 101)
-    assert line.connection._in_window + line.connection._owed == CONNECTION_WINDOW_BYTES
+    assert (len(line.desk.taken), line.connection._in_window + line.connection._owed) == (100, CONNECTION_WINDOW_BYTES)
 
 
 @pytest.mark.parametrize("way", ["close", "abort", "write_eof"])
@@ -273,13 +271,12 @@ LENGTH = b"\x0f\x0d\x013"
 HEAD = frame(HEADERS, END_HEADERS, 3, b"\x83\x86\x84" + LENGTH)
 END = frame(DATA, END_STREAM, 3, b"two")
 FATES = [
-    (frame(PING, 0, 0, bytes(8)) + END, "answered"),
     (padded(END_STREAM, 3, b"two", 9), "answered"),
     (frame(DATA, 0, 3, b"two") + frame(DATA, END_STREAM, 3), "answered"),
     (frame(DATA, 0, 3, b"two") + frame(HEADERS, END_HEADERS | END_STREAM, 3, LENGTH), "answered"),
+    (b"", "cut"),
     (frame(DATA, END_STREAM, 3, b"tw"), "reset"),
     (frame(DATA, 0, 3, b"four") + END, "reset"),
-    (frame(HEADERS, END_HEADERS | END_STREAM, 3, LENGTH), "reset"),
     (frame(RST_STREAM, 0, 3, CANCEL.to_bytes(4, "big")) + END, "dropped"),
     (frame(CONTINUATION, END_HEADERS, 3) + END, "dropped"),
 ]
@@ -292,9 +289,29 @@ async def test_a_body_is_whole_or_nobody_gets_it(line: Http2Line, data: bytes, f
     for piece in (HEAD, data) if is_apart else (HEAD + data,):
         line.feed(piece)
         await asyncio.sleep(0)
+    if not data:
+        line.connection.cut()
     await eventually(lambda: not line.connection.requests)
-    frames, bodies = line.read(), [b"two"] if fate == "answered" else []
-    assert line.desk.taken + line.desk.asked[1:] == bodies
-    assert [number for kind, flags, number, _ in frames if kind < 2 and flags & END_STREAM] == [3] * len(bodies)
-    assert [code[3] for kind, _, _, code in frames if kind == RST_STREAM] == [PROTOCOL_ERROR] * (fate == "reset")
+    frames, answers = line.read(), [3] if fate in ("answered", "cut") else []
+    assert line.desk.taken + line.desk.asked[1:] == [b"two"] * (fate == "answered")
+    assert [number for kind, flags, number, _ in frames if kind < 2 and flags & END_STREAM] == answers
+    resets = {"reset": [PROTOCOL_ERROR], "cut": [NO_ERROR]}.get(fate, [])
+    assert [code[3] for kind, _, _, code in frames if kind == RST_STREAM] == resets
     assert line.connection._in_window + line.connection._owed == CONNECTION_WINDOW_BYTES
+
+
+@only_http2
+async def test_who_waits_for_a_word_is_told_to_go_on(line: Http2Line) -> None:
+    for _ in range(2):
+        number = line.open("/", ("expect", "100-continue"))
+        await line.turn(10)
+        assert line.answers[number].information == [100]
+        line.h2.send_data(number, b"two", end_stream=True)
+        await line.get(number)
+
+
+async def test_a_request_that_nobody_began_leaves_nothing(line: Line) -> None:
+    line.feed(line.pack(b"two")[:-12] if isinstance(line, Http2Line) else line.pack(b"two")[:-3])
+    assert line.connection.requests == 1
+    line.connection.cut()
+    await eventually(lambda: not line.connection.requests)

@@ -48,7 +48,7 @@ class GrpcErrand(DoorErrand):
 
 def offer_straight(v2: V2, method: Method, head: CallHead, envelope: Envelope, shortcuts: Shortcuts) -> None:
     """Have the next requests with this head go straight, where it asks for nothing that takes more."""
-    if head.timeout is not None or head.encoding != IDENTITY or not v2.sends(method.name):
+    if STRAIGHT in shortcuts.memo or head.timeout is not None or head.encoding != IDENTITY or not v2.sends(method.name):
         return
     name, prefix = method.name, head.caller.prefix
 

@@ -39,7 +39,7 @@ class RestErrand(DoorErrand):
 def offer_straight(v2: V2, match: Match, head: VisitHead, envelope: Envelope, shortcuts: Shortcuts) -> None:
     """Have the next requests with this head go straight, where it asks for nothing that takes more."""
     name, prefix = match.route.method.name, head.caller.prefix
-    if head.timeout is not None or head.is_head or not v2.sends(name):
+    if STRAIGHT in shortcuts.memo or head.timeout is not None or head.is_head or not v2.sends(name):
         return
 
     def send(shortcuts: Shortcuts, body: bytes) -> bool:

@@ -75,7 +75,7 @@ class V2:
         method = self.find(name)
         try:
             await self._authenticate(method, envelope)
-        except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
+        except Exception as error:  # noqa: BLE001  the request's boundary: `make_failure` logs it
             return make_failure(method, envelope.request_id, None, error)
         return None
 
@@ -103,7 +103,7 @@ class V2:
         except DeadlineExceeded as error:
             code = codes_of(error).v2
             raise
-        except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
+        except Exception as error:  # noqa: BLE001  the request's boundary: `make_failure` logs it
             reply = make_failure(method, envelope.request_id, caller, error, watch)
             code = read_code(reply)
             return reply
@@ -168,7 +168,7 @@ class V2:
         except DeadlineExceeded as error:
             code = codes_of(error).v2
             raise
-        except Exception as error:  # noqa: BLE001  the request's boundary: `_failure` logs it
+        except Exception as error:  # noqa: BLE001  the request's boundary: `make_failure` logs it
             failure = make_failure(method, envelope.request_id, caller, error, watch)
             code = read_code(failure)
             yield failure

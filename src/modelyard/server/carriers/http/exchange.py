@@ -82,12 +82,17 @@ class Exchange(ABC):
             return False
         size = self._buffered
         self._pieces, self._buffered, self._has_told_end = [], 0, True
-        if straight(self, piece):
+        try:
+            is_taken = straight(self, piece)
+        except Exception:
+            log.exception("carrier.crashed path=-")
+            is_taken = False
+        if is_taken:
             self.waits_to_begin = False
             self.on_taken(size)
-            return True
-        self._pieces, self._buffered, self._has_told_end = pieces, size, False
-        return False
+        else:
+            self._pieces, self._buffered, self._has_told_end = pieces, size, False
+        return is_taken
 
     def answer_late(self, answer: Callable[[Send], Awaitable[None]]) -> None:
         """See `Shortcuts`."""

@@ -10,6 +10,8 @@ from modelyard.server.carriers.http.exchange import Headers, Scope
 
 GRPC_TYPE: Final = b"application/grpc"
 LENGTH: Final = b"content-length"
+SAME: Final = ("method", "raw_path", "query_string", "http_version")
+"""What makes two requests alike, beside their headers."""
 LENGTH_DIGITS: Final = 18
 
 
@@ -34,6 +36,6 @@ def may_be_silent(path: str, headers: Headers) -> bool:
 
 def are_alike(one: Scope, other: Scope, headers: Headers, others: Headers) -> bool:
     """Are two heads the same, but for how long their bodies are? Then what was made of one is good for the other."""
-    if len(headers) != len(others) or any(one[name] != other[name] for name in ("method", "raw_path", "query_string")):
+    if len(headers) != len(others) or any(one.get(name) != other.get(name) for name in SAME):
         return False
     return all(a == b or a[0] == b[0] == LENGTH for a, b in zip(headers, others, strict=True))

@@ -264,8 +264,7 @@ class Http1Connection(asyncio.Protocol):
         log.debug("carrier.refused status=%d reason=%s", refusal.status, refusal)
         exchange = self._exchange
         answer = None if exchange is None else exchange.answer
-        if exchange is not None:
-            exchange.hang_up()
+        self._hang_up()
         if answer is not None and answer.is_begun and not answer.is_complete:
             self.outlet.abort()
             return
@@ -281,9 +280,15 @@ class Http1Connection(asyncio.Protocol):
             self._resume()
 
     def _leave(self) -> None:
-        if self._exchange is not None:
-            self._exchange.hang_up()
+        self._hang_up()
         self.outlet.free()
+
+    def _hang_up(self) -> None:
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.hang_up()
+            if exchange.waits_to_begin:  # nobody will conclude it
+                self._exchange = None
 
     def _on_cut(self, _: object) -> None:
         if self._exchange is None:

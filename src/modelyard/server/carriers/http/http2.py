@@ -95,7 +95,6 @@ class Http2Connection(asyncio.BufferedProtocol):
         self._owed = 0
         """Bytes that are not kept any more, and that the client was not told of."""
         self._takes_streams = True
-
         self._patience = Patience(self.loop.time())
 
     # What asyncio says.
@@ -242,7 +241,7 @@ class Http2Connection(asyncio.BufferedProtocol):
         stream = self.streams[number] = Http2Stream(self, number, head)
         if ends:
             stream.end()
-        elif STRAIGHT in head.memo:
+        elif STRAIGHT in head.memo and not head.expects_continue:
             stream.waits_to_begin = True
             return
         stream.open(self._port.app)
