@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from modelyard.server.routing.router import Router
 from modelyard.server.services.predict import Predict
 from modelyard.server.services.targets import Targets
 from modelyard.server.telemetry.telemetry import Telemetry
+from modelyard.server.telemetry.tracing import Trace, Tracing, Verdict
 from modelyard.wire.messages import MultiOutputResponse, PostModelOutputsRequest, StatusCode
 from modelyard.wire.notes import read_note
 from modelyard.wire.pieces import Payload
@@ -104,11 +106,34 @@ class CountingV2(V2):
         return is_sent
 
 
+class Recorder:
+    """Keeps the traces of all requests, while it is on."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self.traces: list[Trace] = []
+        ids = itertools.count(1)
+        self.tracing = Tracing(
+            sample=lambda caller, trace_id, method: Verdict(is_sampled=self.is_on),
+            make_trace_id=lambda: next(ids),
+            make_span_id=lambda: next(ids),
+            finish=self.traces.append,
+        )
+
+    def tell(self) -> list[Any]:
+        """What was noted of each, but for numbers and times."""
+        names = ("method", "model", "version_id", "code", "caller", "is_grpc", "waited")
+        return [[getattr(one, name) for name in names] + [one.worked is not None] for one in self.traces]
+
+
 class Served:
     """A served model `m` of `ada`."""
 
-    def __init__(self, house: House, v2: CountingV2, link: Link, router: Router, telemetry: Telemetry) -> None:
+    def __init__(
+        self, house: House, v2: CountingV2, link: Link, router: Router, telemetry: Telemetry, recorder: Recorder
+    ) -> None:
         self.house, self.v2, self.link, self.router, self.telemetry = house, v2, link, router, telemetry
+        self.recorder = recorder
         self.url = self.token = ""
 
     @property
@@ -123,14 +148,15 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         await add_model(house.store)
         version = await add_version(house.store, "v1")
         await house.store.deployments.put(make_deployment(version))
-        link, telemetry = Link(), Telemetry()
+        link, recorder = Link(), Recorder()
+        telemetry = Telemetry(recorder.tracing)
         router = Router(telemetry=telemetry)
         router.add("r", "v1", link, 4, ALL_METHODS)
         targets = Targets(house.versions, house.store.watch())
         outputs = OutputsV2(Predict(house.store, targets, router, NoFetcher(), hold_s=0.05, now=house.clock))
         v2 = CountingV2(Access(house.tokens), outputs.handlers(), telemetry, outputs.senders())
         carrier = InLoopCarrier()
-        found = Served(house, v2, link, router, telemetry)
+        found = Served(house, v2, link, router, telemetry, recorder)
         found.url = await carrier.start(make_app(v2))
         _, found.token = await house.tokens.create_bootstrap("ada")
         yield found
@@ -206,6 +232,11 @@ def _without_id(answer: MultiOutputResponse) -> MultiOutputResponse:
     return answer
 
 
+def more_for(client: Grpc | Rest) -> dict[str, Any]:
+    """What makes a request take more: a deadline."""
+    return {"timeout": 9} if isinstance(client, Grpc) else {"headers": {"request-timeout": "9"}}
+
+
 def _count_requests(served: Served) -> dict[str, float]:
     """How many requests of the model ended with each code."""
     (family,) = [one for one in served.telemetry.list_families() if one.name == "modelyard_model_requests_total"]
@@ -237,8 +268,7 @@ async def test_what_takes_more_is_asked(served: Served, clients: list[Grpc | Res
     await go_straight(clients[0], served)
     sent = served.v2.sent
     for model in ("m", "unknown"):
-        more = {"timeout": 9} if isinstance(clients[0], Grpc) else {"headers": {"request-timeout": "9"}}
-        await clients[0].ask("hello", model=model, **more)
+        await clients[0].ask("hello", model=model, **more_for(clients[0]))
     assert served.v2.sent == sent
 
 
@@ -279,6 +309,21 @@ async def test_both_ways_are_counted_alike(served: Served, clients: list[Grpc | 
     counts = _count_requests(served)
     assert sum(counts.values()) == sum(served.ways)
     assert counts[str(codes_of(FAULTS["fails"]).v2)] == 1
+
+
+async def test_both_ways_are_recorded_alike(served: Served, clients: list[Grpc | Rest]) -> None:
+    await go_straight(clients[0], served)
+    served.recorder.is_on = True
+    for options in ({}, more_for(clients[0])):
+        for text in ("hello", "fails"):
+            asked, sent = served.ways
+            await clients[0].ask(text, **options)
+            assert served.ways == ((asked + 1, sent) if options else (asked, sent + 1))
+    hello, fails, *ordinary = served.recorder.tell()
+    assert [hello, fails] == ordinary
+    assert hello[:6] == ["PostModelOutputs", "ada/main/m", "v1", 10000, "user", isinstance(clients[0], Grpc)]
+    notes = [read_note(one) for one in served.link.payloads[-4:]]
+    assert [note.traceparent for note in notes] == [one.traceparent for one in served.recorder.traces]
 
 
 async def test_many_at_once_wait_in_line(served: Served, clients: list[Grpc | Rest]) -> None:

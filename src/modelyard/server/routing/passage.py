@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import NamedTuple
 
 from modelyard.errors import ModelBusy, ModelyardError
 from modelyard.server.backends.base import Taker
 from modelyard.server.routing.group import Group
 from modelyard.server.routing.replicas import Slots
+from modelyard.server.telemetry.tracing import Trace
+
+
+class Note(NamedTuple):
+    """Of a request that is recorded: where, and which version answers."""
+
+    trace: Trace
+    version_id: str
 
 
 class Passage:
@@ -20,15 +29,17 @@ class Passage:
         caller: Who asks.
         payload: The request.
         taker: Who waits for the answer.
+        note: Where its times are noted, if anywhere.
     """
 
-    __slots__ = ("_began", "_caller", "_group", "_number", "_payload", "_place", "_slots", "_taker")
+    __slots__ = ("_began", "_caller", "_group", "_note", "_number", "_payload", "_place", "_slots", "_taker")
 
-    def __init__(self, group: Group, caller: str, payload: bytes, taker: Taker) -> None:
+    def __init__(self, group: Group, caller: str, payload: bytes, taker: Taker, note: Note | None = None) -> None:
         self._group = group
         self._caller = caller
         self._payload = payload
         self._taker = taker
+        self._note = note
         self._began = 0.0
         """When it got its slot, or its place in the line: `time.monotonic()`."""
         self._place: int | None = None
@@ -106,8 +117,13 @@ class Passage:
         place, self._place = self._place, None
         if place is not None:
             self._group.line.leave(self._caller, place, is_served=is_served)
+            if self._note is not None:
+                self._note.trace.note_wait(self._began, time.monotonic())
 
     def _leave(self) -> None:
         slots, self._slots = self._slots, None
         if slots is not None:
-            self._group.give_back(slots, self._caller, time.monotonic() - self._began)
+            ended = time.monotonic()
+            self._group.give_back(slots, self._caller, ended - self._began)
+            if self._note is not None:
+                self._note.trace.note_work(self._note.version_id, self._began, ended)

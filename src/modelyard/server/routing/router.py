@@ -13,11 +13,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from modelyard.server.backends.base import Exchange, Link, Taker
 from modelyard.server.routing.demand import Demand
 from modelyard.server.routing.group import ORPHAN_S, Group, no_replica
-from modelyard.server.routing.passage import Passage
+from modelyard.server.routing.passage import Note, Passage
 from modelyard.server.routing.queues import QueueLimits, check_deadline, out_of_time
 from modelyard.server.routing.replicas import Slots
 from modelyard.server.telemetry.telemetry import Telemetry
-from modelyard.server.telemetry.tracing import current_trace
+from modelyard.server.telemetry.tracing import Trace, current_trace
 from modelyard.wire.pieces import Payload
 
 
@@ -163,13 +163,16 @@ class Router:
             if self._telemetry.tracing is not None:
                 _note_work(version_id, began, ended)
 
-    def send(self, version_id: str, payload: bytes, taker: Taker, *, caller: str = "") -> Passage | None:
+    def send(
+        self, version_id: str, payload: bytes, taker: Taker, *, caller: str = "", trace: Trace | None = None
+    ) -> Passage | None:
         """As `call`, without awaiting: `taker` hears how it ends, later. None: nothing was sent, and `call` has to be
         asked, which says why."""
         group = self._groups.get(version_id)
         if group is None:
             return None
-        passage = Passage(group, caller, payload, taker)
+        note = None if trace is None else Note(trace, version_id)
+        passage = Passage(group, caller, payload, taker, note)
         return passage if passage.begin() else None
 
     def open(

@@ -27,6 +27,7 @@ from modelyard.server.services.split import Headers
 from modelyard.server.services.targets import Address, Target, Targets
 from modelyard.server.store.base import Store
 from modelyard.server.store.changes import Waiter
+from modelyard.server.telemetry.tracing import Trace
 from modelyard.wire.frames import LARGE_BYTES
 from modelyard.wire.messages import PostModelOutputsRequest
 from modelyard.wire.outline import complete
@@ -103,14 +104,23 @@ class Predict:
         return await self._router.call(version_id, payload, caller=caller, deadline=deadline)
 
     def send(
-        self, address: Address, raw: bytes, taker: Taker, *, headers: Headers = (), caller: str = "", note: bytes = b""
+        self,
+        address: Address,
+        raw: bytes,
+        taker: Taker,
+        *,
+        headers: Headers = (),
+        caller: str = "",
+        note: bytes = b"",
+        trace: Trace | None = None,
     ) -> Passage | None:
         """As `predict`, for a plain request that need not wait for anything: `taker` hears how it ends, later. None:
         nothing was sent."""
         target = self._recall(address, headers)
         if target is None:
             return None
-        return self._router.send(target.version_id, note + target.prefix + raw, taker, caller=caller)
+        payload = note + target.prefix + raw
+        return self._router.send(target.version_id, payload, taker, caller=caller, trace=trace)
 
     async def generate(
         self,

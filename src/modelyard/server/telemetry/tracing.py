@@ -165,6 +165,13 @@ class Tracing:
         self._is_spent = is_spent
 
     def begin(self, method: str, request_id: str, headers: Headers, caller: Caller | None = None) -> Trace | None:
+        """As `start`, and this task works on it."""
+        trace = self.start(method, request_id, headers, caller)
+        if trace is not None:
+            _current.set(trace)
+        return trace
+
+    def start(self, method: str, request_id: str, headers: Headers, caller: Caller | None = None) -> Trace | None:
         """A request came, in its caller's trace, where there is one; None where it is not recorded."""
         if caller is None and self._is_spent():
             return None
@@ -176,5 +183,4 @@ class Tracing:
         trace.tracestate = verdict.tracestate
         trace.request_id = request_id
         trace.is_grpc = any(name == b"content-type" and value.startswith(GRPC_TYPE) for name, value in headers)
-        _current.set(trace)
         return trace

@@ -111,8 +111,8 @@ class V2:
             watch.stop(code)
 
     def sends(self, name: str) -> bool:
-        """May plain requests for this method be sent, instead of asking `unary`? Not where they are traced."""
-        return name in self._senders and self._tracing is None
+        """May plain requests for this method be sent, instead of asking `unary`?"""
+        return name in self._senders
 
     def send(self, name: str, raw: bytes, named: Named, envelope: Envelope, errand: Errand) -> bool:
         """As `unary`, without awaiting, for a plain request whose token and version are known.
@@ -136,6 +136,9 @@ class V2:
         except ModelyardError:
             return False
         errand.watch = watch = Stopwatch(self._requests, name)
+        if self._tracing is not None:
+            watch.trace = self._tracing.start(name, errand.request_id, envelope.headers, envelope.trace)
+            _tell_caller(watch, caller)
         errand.call = call = Call(
             method=method,
             caller=caller,
@@ -218,9 +221,14 @@ class V2:
         if caller is not None:
             key = self._access.authorize(caller, method, user_id, app_id)
             user_id, app_id = key.user_id, key.app_id
-            if watch.trace is not None:
-                watch.trace.caller = "app" if caller.app_ids else "user"
+            _tell_caller(watch, caller)
         return _make_call(method, caller, envelope, user_id, app_id, first, watch)
+
+
+def _tell_caller(watch: Stopwatch, caller: Caller) -> None:
+    """Note in its trace, where a request is recorded, what kind of caller it is of."""
+    if watch.trace is not None:
+        watch.trace.caller = "app" if caller.app_ids else "user"
 
 
 def _make_call(

@@ -10,6 +10,7 @@ from modelyard.server.api.v2.call import Call, Reply
 from modelyard.server.api.v2.failures import make_failure, read_code
 from modelyard.server.routing.passage import Passage
 from modelyard.server.telemetry.requests import GONE, Stopwatch, peek_code
+from modelyard.wire.notes import take_batch
 from modelyard.wire.status import codes_of
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,9 @@ class Errand(ABC):
     def take(self, answer: bytes) -> None:
         """See `Taker`."""
         self.passage = None
+        trace = self.watch.trace
+        if trace is not None:
+            answer, trace.batch_inputs = take_batch(answer)
         self.watch.stop(peek_code(answer))
         self._finish(answer)
 

@@ -42,7 +42,13 @@ class OutputsV2:
         address = Address(call.user_id, call.app_id, named.model_id, named.version_id or call.version)
         _count_as(call, address)
         return self._predict.send(
-            address, raw, taker, headers=call.headers, caller=_name_caller(call), note=_make_note(call)
+            address,
+            raw,
+            taker,
+            headers=call.headers,
+            caller=_name_caller(call),
+            note=_make_note(call),
+            trace=call.watch.trace if call.watch else None,
         )
 
     async def post(self, call: Call, request: PostModelOutputsRequest) -> bytes:
