@@ -33,7 +33,7 @@ class Group:
 
     def __init__(self, limits: QueueLimits, *, orphan_s: float = ORPHAN_S, meter: VersionMeter | None = None) -> None:
         self.meter = meter or VersionMeter()
-        self.line = WaitingLine(limits, self._release)
+        self.line = WaitingLine(limits, self.put_back)
         self.used_at = 0.0
         self.is_ready = False
         """Is there a replica, free or not? Requests for one that just crashed wait for the next."""
@@ -163,10 +163,6 @@ class Group:
             return None
         return self.line.join(caller, self.line.limits.cost_of(payload_bytes), standby, lambda: self._refuse(caller))
 
-    def put_back(self, slots: Slots, caller: str) -> None:
-        """A slot that could not be used: as `give_back`, and nothing is measured."""
-        self._release(slots, caller)
-
     def count_refusal(self, caller: str) -> float:
         """One that waited has to be told that it will not be served: in so many seconds."""
         return self._brake.count(caller)
@@ -175,7 +171,19 @@ class Group:
         """A request is over, which held a slot for so long: the slot goes to whoever waits."""
         self._pace.add(held_s, slots.in_flight)
         self.meter.held_s.observe(held_s)
-        self._release(slots, caller)
+        self.put_back(slots, caller)
+
+    def put_back(self, slots: Slots, caller: str) -> None:
+        """As `give_back`, and nothing is measured: of a slot that was not used."""
+        self._total -= 1
+        count = self._held[caller] - 1
+        if count:
+            self._held[caller] = count
+        else:
+            del self._held[caller]
+        slots.give_back()
+        if self.line.turns.waiting:
+            self._serve()
 
     def may_overtake(self, caller: str) -> bool:
         """Has the caller, who holds a slot, no other, and somebody else more than one?"""
@@ -245,17 +253,6 @@ class Group:
         slots.in_flight += 1
         self._total += 1
         self._held[caller] = self._held.get(caller, 0) + 1
-
-    def _release(self, slots: Slots, caller: str) -> None:
-        self._total -= 1
-        count = self._held[caller] - 1
-        if count:
-            self._held[caller] = count
-        else:
-            del self._held[caller]
-        slots.give_back()
-        if self.line.turns.waiting:
-            self._serve()
 
     def _check_hope(self, caller: str, deadline: float) -> None:
         """Refuse a request that waits beyond its deadline even at best; it costs nothing then."""

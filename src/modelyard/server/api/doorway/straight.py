@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from typing import TypeAlias
 
 from modelyard.errors import DeadlineExceeded
+from modelyard.server.api.doorway.caller_head import CallerHead
+from modelyard.server.api.doorway.request_ids import make_request_id
 from modelyard.server.api.doorway.types import Headers, Send
+from modelyard.server.api.v2.call import Envelope
+from modelyard.server.api.v2.dispatch import V2
 from modelyard.server.api.v2.errand import Errand
 from modelyard.server.api.v2.failures import log_failure
-from modelyard.server.carriers.base import Shortcuts
+from modelyard.server.api.v2.plain import Named
+from modelyard.server.carriers.base import STRAIGHT, Shortcuts
+from modelyard.wire.methods import Method
+
+Plain: TypeAlias = tuple[bytes, Named]
+"""A plain request (`v2/plain.py`), serialised, and what it names."""
 
 
 class DoorErrand(Errand):
@@ -39,12 +50,45 @@ class DoorErrand(Errand):
     def give_up(self, error: DeadlineExceeded) -> None:
         """See `Errand`."""
         log_failure(self.call.method.name, self.request_id, None, error)
-
-        async def tell(send: Send) -> None:
-            await self.tell(send, error)
-
-        self.shortcuts.answer_late(tell)
+        self.shortcuts.answer_late(lambda send: self.tell(send, error))
 
     @abstractmethod
     async def tell(self, send: Send, error: DeadlineExceeded) -> None:
         """Answer that the deadline passed."""
+
+
+def offer_straight(
+    v2: V2,
+    method: Method,
+    head: CallerHead,
+    envelope: Envelope,
+    shortcuts: Shortcuts,
+    read_plain: Callable[[bytes], Plain | None],
+    make_errand: Callable[[str, Shortcuts], DoorErrand],
+) -> None:
+    """Have the next requests with this head go straight.
+
+    Args:
+        v2: Where they are sent.
+        method: What they call.
+        head: What the head says of the caller.
+        envelope: Of the request that came with it.
+        shortcuts: Of that request.
+        read_plain: The plain request that is in a body, and what it names; None for any other.
+        make_errand: Made of each, from its id and its shortcuts.
+    """
+    name, prefix = method.name, head.prefix
+    if STRAIGHT in shortcuts.memo or not v2.sends(name):
+        return
+
+    def send(shortcuts: Shortcuts, body: bytes) -> bool:
+        plain = read_plain(body)
+        if plain is None:
+            return False
+        errand = make_errand(make_request_id(prefix), shortcuts)
+        if not v2.send(name, *plain, envelope, errand):
+            return False
+        shortcuts.listen(errand.hang_up)
+        return True
+
+    shortcuts.memo[STRAIGHT] = send

@@ -29,7 +29,7 @@ from modelyard.server.api.grpc.requests import (
     read_only_message,
     take_plain,
 )
-from modelyard.server.api.grpc.straight import offer_straight
+from modelyard.server.api.grpc.straight import offer_grpc
 from modelyard.server.api.v2.call import Envelope, Incoming, Reply
 from modelyard.server.api.v2.dispatch import V2
 from modelyard.server.api.v2.failures import log_failure
@@ -114,7 +114,7 @@ class GrpcDoor:
             if method.is_client_streaming:
                 return await self._stream_both(method, envelope, encoding, receive, answer, lifeline)
             first = await receive()
-            payload = take_plain(first, self._max_message_bytes)
+            payload = take_plain(first.get("body", b""), self._max_message_bytes)
             if payload is None:
                 if await self._is_refused(method, envelope, answer):
                     return None
@@ -123,7 +123,7 @@ class GrpcDoor:
             lifeline.watch(receive)
             if not method.is_server_streaming:
                 if shortcuts is not None and incoming.named is not None:
-                    offer_straight(self._v2, method, head, envelope, shortcuts)
+                    offer_grpc(self._v2, method, head, envelope, shortcuts, self._max_message_bytes)
                 reply = await self._v2.unary(method.name, incoming, envelope)
                 if isinstance(reply, bytes):
                     return await answer.only(reply)

@@ -31,9 +31,8 @@ def read_incoming(method: Method, payload: Payload) -> Incoming:
         raise InvalidRequest(f"the request message is not a {request_type.DESCRIPTOR.full_name}") from None
 
 
-def take_plain(event: Event, max_bytes: int) -> Payload | None:
-    """The message, where the first event has all of it, uncompressed and nothing else: nearly all requests."""
-    body: bytes = event.get("body", b"")
+def take_plain(body: bytes, max_bytes: int) -> Payload | None:
+    """The message, where this beginning of a body has all of it, uncompressed and nothing else: nearly all requests."""
     size = len(body) - PREFIX.size
     if 0 <= size <= max_bytes and PREFIX.unpack_from(body) == (0, size):
         return body[PREFIX.size :] if size <= JOINED_BYTES else Pieces((memoryview(body)[PREFIX.size :],))

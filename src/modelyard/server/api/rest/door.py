@@ -18,7 +18,7 @@ from modelyard.server.api.rest.head import recall_head
 from modelyard.server.api.rest.metrics import METRICS, MetricsPage
 from modelyard.server.api.rest.plain import PlainPages, is_plain
 from modelyard.server.api.rest.routes import Match, Routes, split_path
-from modelyard.server.api.rest.straight import offer_straight
+from modelyard.server.api.rest.straight import offer_rest
 from modelyard.server.api.rest.visit import Visit
 from modelyard.server.api.v2.call import Envelope, Incoming
 from modelyard.server.api.v2.dispatch import V2
@@ -116,7 +116,7 @@ class RestDoor:
         incoming = requests.make_incoming(match, visit.scope["query_string"], body)
         lifeline.watch(visit.receive)
         if incoming.named is not None and visit.shortcuts is not None:
-            offer_straight(self._v2, match, visit.head, envelope, visit.shortcuts)
+            offer_rest(self._v2, match, visit.head, envelope, visit.shortcuts)
         if method.is_server_streaming:
             await visit.stream(method, self._v2.stream(method.name, _one(incoming), envelope))
         else:

@@ -9,7 +9,6 @@ first that a request's time is up, it is told in the one way that the door has f
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, cast
@@ -32,9 +31,8 @@ from modelyard.server.records import Caller
 from modelyard.server.telemetry.requests import GONE, Stopwatch, peek_code
 from modelyard.server.telemetry.telemetry import Telemetry
 from modelyard.wire.methods import Method, load_methods
+from modelyard.wire.pieces import Payload
 from modelyard.wire.status import SUCCESS, codes_of
-
-log = logging.getLogger(__name__)
 
 
 class V2:
@@ -139,19 +137,16 @@ class V2:
         if self._tracing is not None:
             watch.trace = self._tracing.start(name, errand.request_id, envelope.headers, envelope.trace)
             _tell_caller(watch, caller)
-        errand.call = call = Call(
-            method=method,
-            caller=caller,
+        errand.call = call = _make_call(
+            method,
+            caller,
+            envelope,
+            key.user_id,
+            key.app_id,
             request_id=errand.request_id,
-            deadline=None,
-            user_id=key.user_id,
-            app_id=key.app_id,
             raw=raw,
-            version=envelope.version,
-            headers=envelope.headers,
-            trace=envelope.trace,
-            watch=watch,
             named=named,
+            watch=watch,
         )
         errand.passage = self._senders[name](call, errand)
         return errand.passage is not None
@@ -222,7 +217,7 @@ class V2:
             key = self._access.authorize(caller, method, user_id, app_id)
             user_id, app_id = key.user_id, key.app_id
             _tell_caller(watch, caller)
-        return _make_call(method, caller, envelope, user_id, app_id, first, watch)
+        return _make_call(method, caller, envelope, user_id, app_id, raw=first.raw, named=named, watch=watch)
 
 
 def _tell_caller(watch: Stopwatch, caller: Caller) -> None:
@@ -237,23 +232,26 @@ def _make_call(
     envelope: Envelope,
     user_id: str,
     app_id: str,
-    first: Incoming | None = None,
+    *,
+    request_id: str = "",
+    raw: Payload | None = None,
+    named: Named | None = None,
     watch: Stopwatch | None = None,
 ) -> Call:
     return Call(
         method=method,
         caller=caller,
-        request_id=envelope.request_id,
+        request_id=request_id or envelope.request_id,
         deadline=envelope.deadline,
         user_id=user_id,
         app_id=app_id,
-        raw=None if first is None else first.raw,
+        raw=raw,
         hub_token=envelope.hub_token,
         version=envelope.version,
         headers=envelope.headers,
         trace=envelope.trace,
         watch=watch,
-        named=None if first is None else first.named,
+        named=named,
     )
 
 

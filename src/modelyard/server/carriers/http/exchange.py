@@ -96,12 +96,7 @@ class Exchange(ABC):
 
     def answer_late(self, answer: Callable[[Send], Awaitable[None]]) -> None:
         """See `Shortcuts`."""
-
-        async def app(scope: Scope, receive: object, send: Send) -> None:
-            del scope, receive
-            await answer(send)
-
-        self.task = self._loop.create_task(self._answer(app, {"path": "-"}))
+        self.task = self._loop.create_task(self._answer(lambda _scope, _receive, send: answer(send), {"path": "-"}))
 
     def feed(self, piece: bytes, *, goes_on: bool = False) -> None:
         """Some of the body arrived. With `goes_on` more is surely under way, and worth a moment's wait."""
