@@ -170,7 +170,8 @@ class Crew:
         finally:
             self._turns.give_back()
             self._finish(task)
-            self._shifts.finish(is_short=task.method == "predict", seconds=time.monotonic() - began)
+            ended = task.answered_at or time.monotonic()  # sending wakes the gateway, which may take the core at once
+            self._shifts.finish(is_short=task.method == "predict", seconds=ended - began)
 
     def _rouse(self) -> None:
         """Requests are not quick any more: nothing that waits may depend on the one thread that has it."""

@@ -107,6 +107,7 @@ class Invoker:
 
     def send_answer(self, task: Task, payload: bytes) -> None:
         """Send the one answer of a `predict`, if its caller is still there."""
+        task.answered_at = time.monotonic()
         if not task.is_cancelled:
             self._outbox.send(ITEM, task.request_id, payload, LAST)
 

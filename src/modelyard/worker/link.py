@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
@@ -41,6 +42,10 @@ class Link:
         self._waiting: deque[tuple[Part, ...]] = deque()
         self._sending = threading.Lock()
         self._decoder = FrameDecoder(max_payload_bytes=max_payload_bytes)
+        self._incoming = select.poll()
+        """What `receive` waits with. Who waits in `recv` of a unix socket is woken for nothing each time that the other
+        side has read of what was sent: once for each answer."""
+        self._incoming.register(connection, select.POLLIN)
         self._is_held = False
         self._held_at = 0.0
         self._left_at = 0.0
@@ -126,6 +131,7 @@ class Link:
             ModelyardError: What comes are not frames.
             OSError: The connection broke.
         """
+        self._incoming.poll()
         size = self._socket.recv_into(self._decoder.writable())
         return self._decoder.advance(size) if size else None
 

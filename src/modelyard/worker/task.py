@@ -24,6 +24,7 @@ class Task:
         "_is_input_over",
         "_messages",
         "_turns",
+        "answered_at",
         "came_at",
         "deadline",
         "is_cancelled",
@@ -46,6 +47,8 @@ class Task:
         self.came_at = time.monotonic()
         self.deadline = None if time_left_s is None else self.came_at + time_left_s
         """When its caller gives up, `time.monotonic()`; None: it waits."""
+        self.answered_at = 0.0
+        """When the one answer of a `predict` was made, and not sent yet; 0 before."""
         self.note = NO_NOTE if flags & EMPTY else read_note(payload)
         self.method = "stream" if flags & STREAM else "generate" if flags & GENERATE else "predict"
         self.is_cancelled = False

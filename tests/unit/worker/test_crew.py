@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from queue import SimpleQueue
 
 import pytest
 
@@ -150,3 +152,25 @@ def test_many_requests_of_both_kinds_are_all_answered(make_gateway: MakeGateway)
     sender.join()
     assert sorted(int(frame.payload) for frame in frames) == list(range(count))
     assert all(int(frame.payload) == frame.request_id for frame in frames)
+
+
+def test_a_request_takes_until_its_answer_is_made_however_long_that_takes_to_leave() -> None:
+    gateway = Gateway()
+    noted: SimpleQueue[float] = SimpleQueue()
+
+    class Noting(Shifts):
+        def finish(self, *, is_short: bool, seconds: float) -> None:
+            super().finish(is_short=is_short, seconds=seconds)
+            noted.put(seconds)
+
+    def run(task: Task) -> None:
+        if task.take_first() == b"answered":
+            task.answered_at = time.monotonic()
+        time.sleep(0.3)
+
+    gateway.shifts = Noting(gateway._receive)
+    gateway.run = run  # type: ignore[method-assign]
+    gateway.start(1)
+    gateway.send((1, b"answered"), (2, b"failed"))
+    assert noted.get(timeout=10) < 0.3 <= noted.get(timeout=10)
+    gateway.connection.close()

@@ -63,6 +63,28 @@ def test_frames_of_many_threads_are_whole_and_none_is_lost(pair: tuple[Link, Gat
     assert all(set(frame.payload) == {frame.request_id} for frame in frames)
 
 
+def test_who_waits_for_frames_sleeps_on_while_the_gateway_reads(pair: tuple[Link, Gateway]) -> None:
+    link, gateway = pair
+    received: list[list[Frame] | None] = []
+    thread = threading.Thread(target=lambda: received.append(link.receive()))
+    thread.start()
+
+    def count_sleeps() -> int:
+        status = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
+        return int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])
+
+    threading.Event().wait(0.05)
+    before = count_sleeps()
+    for number in range(1, 21):
+        link.send(Kind.ITEM, number, b"answer")
+        gateway.read(number)
+        threading.Event().wait(0.002)
+    assert count_sleeps() == before
+    gateway.connection.sendall(encode_frame(Kind.REQUEST, 1, b"x"))
+    thread.join(10)
+    assert received == [[Frame(Kind.REQUEST, 0, 1, b"x")]]
+
+
 def test_payload_above_the_limit_is_refused_and_the_next_one_passes(pair: tuple[Link, Gateway]) -> None:
     link, gateway = pair
     with pytest.raises(TooLarge):
