@@ -73,8 +73,8 @@ class FakeLink:
     async def call(self, payload: bytes, *, time_left_s: float | None = None, is_express: bool = False) -> bytes:
         return await self._begin(payload, time_left_s, is_express)
 
-    def send(self, payload: bytes, taker: Taker, *, is_express: bool = False) -> int:
-        request = self._begin(payload, None, is_express)
+    def send(self, payload: bytes, taker: Taker, *, time_left_s: float | None = None, is_express: bool = False) -> int:
+        request = self._begin(payload, time_left_s, is_express)
         request.add_done_callback(partial(_tell, taker))
         self._sent.append(request)
         return len(self._sent)
@@ -138,9 +138,9 @@ class Sent(NamedTuple):
         return self.passage.cancel()
 
 
-def send(router: Router, *, caller: str = "one", payload: bytes = b"") -> Sent:
+def send(router: Router, *, caller: str = "one", payload: bytes = b"", deadline: float | None = None) -> Sent:
     taker = FakeTaker()
-    passage = router.send("v", payload, taker, caller=caller)
+    passage = router.send("v", payload, taker, caller=caller, deadline=deadline)
     assert passage is not None
     return Sent(passage, taker)
 

@@ -49,12 +49,16 @@ FAULTS = {
 }
 
 
+LATE = str(codes_of(FAULTS["is late"]).v2)
+
+
 class Link(EchoLink):
     """Answers as a worker does; fails, or says nothing, where the text says so."""
 
     def __init__(self) -> None:
         super().__init__()
         self.silent: list[int] = []
+        self.times_left: list[float | None] = []
         self.recalled: list[int] = []
         self.has_one = asyncio.Event()
 
@@ -62,9 +66,12 @@ class Link(EchoLink):
         answer = self._answer_one(payload)
         if isinstance(answer, errors.ModelyardError):
             raise answer
-        return answer
+        return answer or await asyncio.get_running_loop().create_future()
 
-    def send(self, payload: Payload, taker: Taker, *, is_express: bool = False) -> int:
+    def send(
+        self, payload: Payload, taker: Taker, *, time_left_s: float | None = None, is_express: bool = False
+    ) -> int:
+        self.times_left.append(time_left_s)
         answer = self._answer_one(payload)
         loop = asyncio.get_running_loop()
         if isinstance(answer, errors.ModelyardError):
@@ -180,7 +187,7 @@ class Grpc:
         request = PostModelOutputsRequest(model_id=model)
         request.user_app_id.app_id = "main"
         request.inputs.add().data.text.raw = text
-        call = self._stub.PostModelOutputs(request, metadata=self.metadata, **options)
+        call = self._stub.PostModelOutputs(request, **{"metadata": self.metadata, **options})
         try:
             answer = await call
         except grpc.aio.AioRpcError as error:
@@ -232,9 +239,17 @@ def _without_id(answer: MultiOutputResponse) -> MultiOutputResponse:
     return answer
 
 
-def more_for(client: Grpc | Rest) -> dict[str, Any]:
-    """What makes a request take more: a deadline."""
-    return {"timeout": 9} if isinstance(client, Grpc) else {"headers": {"request-timeout": "9"}}
+def new_head_for(client: Grpc | Rest) -> dict[str, Any]:
+    """What makes a request take more: a header that did not come before."""
+    once = ("x-once", str(next(_numbers)))
+    return {"metadata": (*client.metadata, once)} if isinstance(client, Grpc) else {"headers": dict([once])}
+
+
+def deadline_for(client: Grpc | Rest, seconds: float) -> dict[str, Any]:
+    return {"timeout": seconds} if isinstance(client, Grpc) else {"headers": {"request-timeout": str(seconds)}}
+
+
+_numbers = itertools.count()
 
 
 def _count_requests(served: Served) -> dict[str, float]:
@@ -243,11 +258,11 @@ def _count_requests(served: Served) -> dict[str, float]:
     return {dict(labels)["code"]: value for _, labels, value in family.samples()}
 
 
-async def go_straight(client: Grpc | Rest, served: Served) -> None:
+async def go_straight(client: Grpc | Rest, served: Served, **options: Any) -> None:
     """Ask until requests are sent: HPACK's first blocks differ."""
     for _ in range(5):
         before = served.v2.sent
-        await client.ask("hello")
+        await client.ask("hello", **options)
         if served.v2.sent > before:
             return
     raise AssertionError("it never goes straight")
@@ -268,7 +283,7 @@ async def test_what_takes_more_is_asked(served: Served, clients: list[Grpc | Res
     await go_straight(clients[0], served)
     sent = served.v2.sent
     for model in ("m", "unknown"):
-        await clients[0].ask("hello", model=model, **more_for(clients[0]))
+        await clients[0].ask("hello", model=model, **new_head_for(clients[0]))
     assert served.v2.sent == sent
 
 
@@ -314,11 +329,11 @@ async def test_both_ways_are_counted_alike(served: Served, clients: list[Grpc | 
 async def test_both_ways_are_recorded_alike(served: Served, clients: list[Grpc | Rest]) -> None:
     await go_straight(clients[0], served)
     served.recorder.is_on = True
-    for options in ({}, more_for(clients[0])):
+    for way in ("sent", "asked"):
         for text in ("hello", "fails"):
             asked, sent = served.ways
-            await clients[0].ask(text, **options)
-            assert served.ways == ((asked + 1, sent) if options else (asked, sent + 1))
+            await clients[0].ask(text, **({} if way == "sent" else new_head_for(clients[0])))
+            assert served.ways == ((asked, sent + 1) if way == "sent" else (asked + 1, sent))
     hello, fails, *ordinary = served.recorder.tell()
     assert [hello, fails] == ordinary
     assert hello[:6] == ["PostModelOutputs", "ada/main/m", "v1", 10000, "user", isinstance(clients[0], Grpc)]
@@ -335,3 +350,31 @@ async def test_many_at_once_wait_in_line(served: Served, clients: list[Grpc | Re
     ]
     assert told == [f"text {number}" for number in range(100)]
     assert served.v2.sent > 20
+
+
+async def test_a_request_with_a_deadline_is_sent_with_what_is_left_of_it(
+    served: Served, clients: list[Grpc | Rest]
+) -> None:
+    await go_straight(clients[0], served, **deadline_for(clients[0], 9))
+    left = served.link.times_left[-1]
+    assert left is not None
+    assert 8 < left < 9.2
+
+
+async def test_a_request_is_given_up_at_its_deadline_as_what_is_asked(
+    served: Served, clients: list[Grpc | Rest]
+) -> None:
+    deadline = deadline_for(clients[0], 0.2)
+    ordinary = await clients[0].ask("silent", **deadline)
+    assert served.v2.sent == 0
+    await go_straight(clients[1], served, **deadline)
+    sent, given_up = served.v2.sent, 1
+    while served.v2.sent == sent and given_up < 10:  # a client of gRPC writes 200 ms or 201
+        answer = await clients[1].ask("silent", **deadline)
+        assert answer[0] == ordinary[0] if isinstance(clients[1], Grpc) else answer == ordinary
+        given_up += 1
+    served.router.remove("r")
+    await asyncio.wait_for(served.router.drained("r"), 5)  # such a client ends it, too, and says so where it is first
+    assert served.link.recalled == served.link.silent != []
+    counts = _count_requests(served)
+    assert counts.get(LATE, 0) + (counts.get("gone", 0) if isinstance(clients[0], Grpc) else 0) == given_up

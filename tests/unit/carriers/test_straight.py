@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -206,6 +207,19 @@ async def test_a_body_that_comes_late_or_in_parts_is_for_the_application(line: L
     await eventually(lambda: line.desk.begun == 2)
     line.feed(data[-2 if is_in_parts else at :])
     assert await line.take() == (200, b"asked two")
+
+
+async def test_a_request_has_come_when_its_head_has(line: Line) -> None:
+    line.desk.is_held = True
+    data = line.pack(b"two")
+    before = time.monotonic()
+    line.feed(data[:-3])
+    between = time.monotonic()
+    line.feed(data[-3:])
+    ((shortcuts, _),) = line.desk.open
+    assert before <= shortcuts.came_at <= between
+    line.desk.reply()
+    assert await line.take() == (201, b"taken two")
 
 
 @only_http2

@@ -168,7 +168,7 @@ class Crowd:
 
     def send(self, number: int) -> None:
         taker = FakeTaker()
-        passage = self.router.send("v", b"", taker, caller="abc"[number % 3])
+        passage = self.router.send("v", b"", taker, caller="abc"[number % 3], deadline=None)
         if passage is None:
             self.refused.append(taker)
         else:

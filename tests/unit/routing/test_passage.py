@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
-from modelyard.errors import ModelBusy, ModelDeploying, ModelyardError, PredictionFailed, TooLarge, WorkerCrashed
+from modelyard.errors import (
+    DeadlineExceeded,
+    ModelBusy,
+    ModelDeploying,
+    ModelyardError,
+    PredictionFailed,
+    TooLarge,
+    WorkerCrashed,
+)
 from modelyard.server.backends.base import Taker
+from modelyard.server.routing.pace import EVIDENCE
 from modelyard.server.routing.queues import QueueLimits
 from modelyard.server.routing.router import Router
 from modelyard.server.telemetry.telemetry import Telemetry
 from support.links import PREDICT, FakeLink, FakeTaker, answer_all, call, send, settle
 
 
-def is_refused(router: Router, *, caller: str = "one", payload: bytes = b"") -> bool:
+def is_refused(router: Router, *, caller: str = "one", payload: bytes = b"", deadline: float | None = None) -> bool:
     taker = FakeTaker()
-    return router.send("v", payload, taker, caller=caller) is None and not taker.heard
+    return router.send("v", payload, taker, caller=caller, deadline=deadline) is None and not taker.heard
 
 
 @pytest.fixture
@@ -62,7 +72,7 @@ async def test_next_is_sent_before_the_answer_is_told(router: Router, link: Fake
         def take(self, answer: bytes) -> None:
             arrived.append(list(link.payloads))
 
-    router.send("v", b"first", Curious(), caller="one")
+    router.send("v", b"first", Curious(), caller="one", deadline=None)
     send(router, payload=b"second")
     link.answer()
     await settle()
@@ -167,10 +177,10 @@ class Breaking(FakeLink):
         super().__init__()
         self.error: ModelyardError | None = None
 
-    def send(self, payload: bytes, taker: Taker, *, is_express: bool = False) -> int:
+    def send(self, payload: bytes, taker: Taker, *, time_left_s: float | None = None, is_express: bool = False) -> int:
         if self.error is not None:
             raise self.error
-        return super().send(payload, taker, is_express=is_express)
+        return super().send(payload, taker, time_left_s=time_left_s, is_express=is_express)
 
 
 async def test_link_that_breaks_when_a_turn_comes_fails_the_request_and_its_slot_is_given_back(router: Router) -> None:
@@ -216,3 +226,81 @@ async def test_nothing_waits_where_the_last_replica_has_gone(router: Router, lin
     assert first.passage is not None
     assert second.passage is not None
     assert is_refused(router)
+
+
+async def test_link_is_told_how_much_time_is_left(router: Router, link: FakeLink) -> None:
+    send(router, deadline=time.monotonic() + 9)
+    waiting = send(router, deadline=time.monotonic() + 99)
+    link.answer()
+    await settle()
+    (first, _), (second, _) = link.told
+    assert first is not None
+    assert second is not None
+    assert 8 < first <= 9
+    assert 98 < second <= 99
+    await answer_all(link)
+    assert waiting.heard == [b"answer"]
+
+
+async def test_request_whose_time_is_up_is_not_sent(router: Router, link: FakeLink) -> None:
+    assert is_refused(router, deadline=time.monotonic())
+    assert link.payloads == []
+    assert router.in_flight("r") == 0
+
+
+async def test_request_is_taken_back_at_its_deadline(router: Router, link: FakeLink) -> None:
+    sent, other = send(router, deadline=time.monotonic() + 0.02), send(router)
+    error = await sent.taker.hear()
+    assert isinstance(error, DeadlineExceeded)
+    assert "while the model worked on it" in error.message
+    assert link.calls[0].cancelled()
+    assert not sent.cancel()
+    link.calls.pop(0)
+    await answer_all(link)
+    assert (len(sent.heard), other.heard) == (1, [b"answer"])
+
+
+async def test_request_leaves_the_line_at_its_deadline(router: Router, link: FakeLink) -> None:
+    first, late, last = send(router), send(router, deadline=time.monotonic() + 0.02), send(router)
+    error = await late.taker.hear()
+    assert isinstance(error, DeadlineExceeded)
+    assert "while it waited for the model" in error.message
+    assert router.demand("v").waiting == 1
+    await answer_all(link)
+    assert (first.heard, len(late.heard), last.heard) == ([b"answer"], 1, [b"answer"])
+    assert len(link.payloads) == 2
+
+
+async def test_request_without_hope_is_not_sent(router: Router, link: FakeLink) -> None:
+    for _ in range(EVIDENCE):
+        send(router)
+        await asyncio.sleep(0.05)
+        await answer_all(link)
+    send(router)
+    send(router)
+    deadline = time.monotonic() + 0.01
+    assert is_refused(router, deadline=deadline)
+    with pytest.raises(ModelBusy, match="its deadline is in"):
+        await call(router, deadline=deadline)
+    assert len(link.payloads) == EVIDENCE + 1
+
+
+@pytest.mark.parametrize("how", ["answered", "failed", "cancelled", "refused", "cancelled in line"])
+async def test_deadline_of_a_request_that_is_over_tells_nothing(router: Router, link: FakeLink, how: str) -> None:
+    if how in ("refused", "cancelled in line"):
+        send(router, caller="other")
+    sent = send(router, deadline=time.monotonic() + 0.02)
+    if how == "answered":
+        link.answer()
+    elif how == "failed":
+        link.fail(PredictionFailed("bad"))
+    elif how == "refused":
+        router.remove("r")  # nobody comes within `orphan_s`
+        await asyncio.sleep(0.06)
+    else:
+        assert sent.cancel()
+    await settle()
+    heard = list(sent.heard)
+    await asyncio.sleep(0.04)
+    assert sent.heard == heard
+    assert len(heard) == (0 if "cancelled" in how else 1)

@@ -125,7 +125,9 @@ class Link(Protocol):
         """
         ...
 
-    def send(self, payload: Payload, taker: Taker, *, is_express: bool = False) -> int:
+    def send(
+        self, payload: Payload, taker: Taker, *, time_left_s: float | None = None, is_express: bool = False
+    ) -> int:
         """As `call`, without awaiting: `taker` hears how it ends, later. Raises `WorkerCrashed` where the connection is
         gone, `TooLarge`; then it hears nothing.
 

@@ -110,9 +110,12 @@ class WorkerLink(FrameLink):
         flags = ONLY | EXPRESS if is_express else ONLY
         return self._ask(payload, flags, time_left=encode_time(time_left_s))
 
-    def send(self, payload: Payload, taker: Taker, *, is_express: bool = False) -> int:
+    def send(
+        self, payload: Payload, taker: Taker, *, time_left_s: float | None = None, is_express: bool = False
+    ) -> int:
         """See `Link.send`."""
-        number = self._open(payload, ONLY | EXPRESS if is_express else ONLY)
+        flags = ONLY | EXPRESS if is_express else ONLY
+        number = self._open(payload, flags, time_left=0 if time_left_s is None else encode_time(time_left_s))
         self._takers[number] = taker
         return number
 

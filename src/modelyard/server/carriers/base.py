@@ -48,6 +48,8 @@ class Shortcuts(Protocol):
     `content-length`."""
     task: asyncio.Task[None] | None
     """The one that the application answers in."""
+    came_at: float
+    """When the head came of a request that a `Straight` is given: `time.monotonic()`. Its body may have come later."""
 
     @property
     def has_body(self) -> bool:

@@ -156,10 +156,10 @@ class Group:
                 await asyncio.sleep(pause_s)
             raise
 
-    def join(self, caller: str, payload_bytes: int, standby: Standby) -> int | None:
+    def join(self, caller: str, payload_bytes: int, deadline: float | None, standby: Standby) -> int | None:
         """As `wait`, for one that is called instead of awaiting: it is in the line until it leaves that. None where
-        there is no room, or no replica: to `wait` says why."""
-        if not self._replicas:
+        there is no room, no replica, or no hope: to `wait` says why."""
+        if not self._replicas or (deadline is not None and not self._has_hope(caller, deadline)):
             return None
         return self.line.join(caller, self.line.limits.cost_of(payload_bytes), standby, lambda: self._refuse(caller))
 
@@ -256,16 +256,22 @@ class Group:
 
     def _check_hope(self, caller: str, deadline: float) -> None:
         """Refuse a request that waits beyond its deadline even at best; it costs nothing then."""
+        if self._has_hope(caller, deadline):
+            return
         left_s = deadline - time.monotonic()
         ahead = self.line.turns.count_ahead(caller, is_least=True)
-        if left_s <= 0 or self._pace.estimate_least_s(ahead, self._slots) <= left_s:
-            return
         wait_s = self._pace.estimate_s(ahead, self._slots)
         raise ModelBusy(
             f"the model is busy: this request would wait about {wait_s:.1f} s, and its deadline is in {left_s:.1f} s",
             hint=_advise(wait_s - left_s),
             retry_after_s=_bound(wait_s - left_s),
         )
+
+    def _has_hope(self, caller: str, deadline: float) -> bool:
+        """May a request that has to wait begin before its deadline? One whose time is up is told that, and no more."""
+        left_s = deadline - time.monotonic()
+        ahead = self.line.turns.count_ahead(caller, is_least=True)
+        return left_s <= 0 or self._pace.estimate_least_s(ahead, self._slots) <= left_s
 
     def _refuse(self, caller: str) -> ModelBusy:
         ahead = self.line.turns.count_ahead(caller, is_least=False)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from modelyard.errors import ModelBusy, ModelyardError
 from modelyard.server.backends.base import Taker
 from modelyard.server.routing.group import Group
+from modelyard.server.routing.queues import out_of_time
 from modelyard.server.routing.replicas import Slots
 from modelyard.server.telemetry.tracing import Trace
 
@@ -29,16 +30,40 @@ class Passage:
         caller: Who asks.
         payload: The request.
         taker: Who waits for the answer.
+        deadline: `time.monotonic()` at which the caller gives up; None: it waits.
         note: Where its times are noted, if anywhere.
     """
 
-    __slots__ = ("_began", "_caller", "_group", "_note", "_number", "_payload", "_place", "_slots", "_taker")
+    __slots__ = (
+        "_began",
+        "_caller",
+        "_deadline",
+        "_group",
+        "_note",
+        "_number",
+        "_payload",
+        "_place",
+        "_slots",
+        "_taker",
+        "_timer",
+    )
 
-    def __init__(self, group: Group, caller: str, payload: bytes, taker: Taker, note: Note | None = None) -> None:
+    def __init__(
+        self,
+        group: Group,
+        caller: str,
+        payload: bytes,
+        taker: Taker,
+        deadline: float | None = None,
+        note: Note | None = None,
+    ) -> None:
         self._group = group
         self._caller = caller
         self._payload = payload
         self._taker = taker
+        self._deadline = deadline
+        self._timer: asyncio.TimerHandle | None = None
+        """Until its deadline."""
         self._note = note
         self._began = 0.0
         """When it got its slot, or its place in the line: `time.monotonic()`."""
@@ -51,19 +76,25 @@ class Passage:
 
     def begin(self) -> bool:
         """False: nothing was sent, and nothing waits."""
-        group, caller = self._group, self._caller
+        group, caller, deadline = self._group, self._caller, self._deadline
         self._began = now = time.monotonic()
+        if deadline is not None and deadline <= now:
+            return False
         slots = group.take(caller, now)
         if slots is None:
-            self._place = group.join(caller, len(self._payload), self)
-            return self._place is not None
-        try:
-            self._send(slots)
-        except ModelyardError:
-            self._slots = None
-            group.put_back(slots, caller)
-            return False
-        group.meter.straight += 1
+            self._place = group.join(caller, len(self._payload), deadline, self)
+            if self._place is None:
+                return False
+        else:
+            try:
+                self._send(slots)
+            except ModelyardError:
+                self._slots = None
+                group.put_back(slots, caller)
+                return False
+            group.meter.straight += 1
+        if deadline is not None:
+            self._timer = asyncio.get_running_loop().call_later(deadline - now, self._expire)
         return True
 
     @property
@@ -84,6 +115,7 @@ class Passage:
 
     def refuse(self, error: ModelyardError) -> None:
         """See `Standby`."""
+        self._stop_timer()
         self._step_out(is_served=False)
         pause_s = self._group.count_refusal(self._caller) if isinstance(error, ModelBusy) else 0.0
         asyncio.get_running_loop().call_later(pause_s, self._taker.fail, error)
@@ -101,6 +133,7 @@ class Passage:
     def cancel(self) -> bool:
         """The caller went away: nobody is told how the request ends. False: it is over already."""
         if self._place is not None:
+            self._stop_timer()
             self._step_out(is_served=False)
             return True
         if self._slots is None or not self._slots.link.recall(self._number):
@@ -110,8 +143,24 @@ class Passage:
 
     def _send(self, slots: Slots) -> None:
         self._slots = slots
-        is_express = self._group.may_overtake(self._caller)
-        self._number = slots.link.send(self._payload, self, is_express=is_express)
+        is_express, deadline = self._group.may_overtake(self._caller), self._deadline
+        if deadline is None:
+            self._number = slots.link.send(self._payload, self, is_express=is_express)
+        else:
+            left_s = deadline - self._began
+            self._number = slots.link.send(self._payload, self, time_left_s=left_s, is_express=is_express)
+
+    def _expire(self) -> None:
+        """The deadline has passed."""
+        self._timer = None
+        when = "while it waited for the model" if self.is_waiting else "while the model worked on it"
+        if self.cancel():
+            self._taker.fail(out_of_time(when))
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _step_out(self, *, is_served: bool) -> None:
         place, self._place = self._place, None
@@ -121,6 +170,8 @@ class Passage:
                 self._note.trace.note_wait(self._began, time.monotonic())
 
     def _leave(self) -> None:
+        if self._timer is not None:
+            self._stop_timer()
         slots, self._slots = self._slots, None
         if slots is not None:
             ended = time.monotonic()

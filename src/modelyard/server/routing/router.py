@@ -164,7 +164,14 @@ class Router:
                 _note_work(version_id, began, ended)
 
     def send(
-        self, version_id: str, payload: bytes, taker: Taker, *, caller: str = "", trace: Trace | None = None
+        self,
+        version_id: str,
+        payload: bytes,
+        taker: Taker,
+        *,
+        caller: str = "",
+        deadline: float | None,
+        trace: Trace | None = None,
     ) -> Passage | None:
         """As `call`, without awaiting: `taker` hears how it ends, later. None: nothing was sent, and `call` has to be
         asked, which says why."""
@@ -172,7 +179,7 @@ class Router:
         if group is None:
             return None
         note = None if trace is None else Note(trace, version_id)
-        passage = Passage(group, caller, payload, taker, note)
+        passage = Passage(group, caller, payload, taker, deadline, note)
         return passage if passage.begin() else None
 
     def open(

@@ -111,6 +111,7 @@ class Predict:
         *,
         headers: Headers = (),
         caller: str = "",
+        deadline: float | None,
         note: bytes = b"",
         trace: Trace | None = None,
     ) -> Passage | None:
@@ -120,7 +121,7 @@ class Predict:
         if target is None:
             return None
         payload = note + target.prefix + raw
-        return self._router.send(target.version_id, payload, taker, caller=caller, trace=trace)
+        return self._router.send(target.version_id, payload, taker, caller=caller, deadline=deadline, trace=trace)
 
     async def generate(
         self,

@@ -27,8 +27,8 @@ class DoorErrand(Errand):
 
     __slots__ = ("shortcuts",)
 
-    def __init__(self, request_id: str, shortcuts: Shortcuts) -> None:
-        super().__init__(request_id)
+    def __init__(self, request_id: str, deadline: float | None, shortcuts: Shortcuts) -> None:
+        super().__init__(request_id, deadline)
         self.shortcuts = shortcuts
 
     def hang_up(self) -> None:
@@ -64,7 +64,8 @@ def offer_straight(
     envelope: Envelope,
     shortcuts: Shortcuts,
     read_plain: Callable[[bytes], Plain | None],
-    make_errand: Callable[[str, Shortcuts], DoorErrand],
+    make_errand: Callable[[str, float | None, Shortcuts], DoorErrand],
+    timeout_s: float | None,
 ) -> None:
     """Have the next requests with this head go straight.
 
@@ -75,7 +76,8 @@ def offer_straight(
         envelope: Of the request that came with it.
         shortcuts: Of that request.
         read_plain: The plain request that is in a body, and what it names; None for any other.
-        make_errand: Made of each, from its id and its shortcuts.
+        make_errand: Made of each, from its id, its deadline and its shortcuts.
+        timeout_s: How long the caller waits, from when the head came; None: as long as it takes.
     """
     name, prefix = method.name, head.prefix
     if STRAIGHT in shortcuts.memo or not v2.sends(name):
@@ -85,7 +87,8 @@ def offer_straight(
         plain = read_plain(body)
         if plain is None:
             return False
-        errand = make_errand(make_request_id(prefix), shortcuts)
+        deadline = None if timeout_s is None else shortcuts.came_at + timeout_s
+        errand = make_errand(make_request_id(prefix), deadline, shortcuts)
         if not v2.send(name, *plain, envelope, errand):
             return False
         shortcuts.listen(errand.hang_up)

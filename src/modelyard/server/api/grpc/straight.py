@@ -10,7 +10,7 @@ from modelyard.server.api.doorway.types import Send
 from modelyard.server.api.grpc.answer import COPY_BELOW_BYTES, STATUS_OK, Answer
 from modelyard.server.api.grpc.compression import IDENTITY
 from modelyard.server.api.grpc.framing import frame_prefix
-from modelyard.server.api.grpc.metadata import CallHead, answer_headers, retry_trailers
+from modelyard.server.api.grpc.metadata import CallHead, answer_headers, parse_timeout, retry_trailers
 from modelyard.server.api.grpc.requests import take_plain
 from modelyard.server.api.v2.call import Envelope, Reply
 from modelyard.server.api.v2.dispatch import V2
@@ -48,9 +48,10 @@ def offer_grpc(
     v2: V2, method: Method, head: CallHead, envelope: Envelope, shortcuts: Shortcuts, max_message_bytes: int
 ) -> None:
     """Have the next requests with this head go straight, where it asks for nothing that takes more."""
-    if head.timeout is None and head.encoding == IDENTITY:
+    if head.encoding == IDENTITY:
         read = partial(_read_plain_body, max_message_bytes)
-        offer_straight(v2, method, head.caller, envelope, shortcuts, read, GrpcErrand)
+        timeout_s = None if head.timeout is None else parse_timeout(head.timeout)
+        offer_straight(v2, method, head.caller, envelope, shortcuts, read, GrpcErrand, timeout_s)
 
 
 def _read_plain_body(max_message_bytes: int, body: bytes) -> Plain | None:

@@ -55,12 +55,15 @@ def recall_head(scope: Scope) -> VisitHead:
 
 def read_deadline(value: bytes | None) -> float | None:
     """A `time.monotonic()` value of a `request-timeout` header; raises `InvalidRequest`."""
-    if value is None:
-        return None
+    return None if value is None else time.monotonic() + parse_timeout(value)
+
+
+def parse_timeout(text: bytes) -> float:
+    """Seconds of a `request-timeout`; raises `InvalidRequest`."""
     try:
-        seconds = float(value)
+        seconds = float(text)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= MAX_TIMEOUT_S:
-        raise InvalidRequest(f"request-timeout {value.decode('latin-1')!r} is not a number of seconds")
-    return time.monotonic() + seconds
+        raise InvalidRequest(f"request-timeout {text.decode('latin-1')!r} is not a number of seconds")
+    return seconds

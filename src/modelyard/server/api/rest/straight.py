@@ -8,7 +8,7 @@ from modelyard.errors import DeadlineExceeded
 from modelyard.server.api.doorway.straight import DoorErrand, offer_straight
 from modelyard.server.api.doorway.types import Send
 from modelyard.server.api.rest.answers import make_headers, render_answer, send_body, send_failure
-from modelyard.server.api.rest.head import VisitHead
+from modelyard.server.api.rest.head import VisitHead, parse_timeout
 from modelyard.server.api.rest.requests import read_plain_body
 from modelyard.server.api.rest.routes import Match
 from modelyard.server.api.v2.call import Envelope, Reply
@@ -35,6 +35,7 @@ class RestErrand(DoorErrand):
 
 def offer_rest(v2: V2, match: Match, head: VisitHead, envelope: Envelope, shortcuts: Shortcuts) -> None:
     """Have the next requests with this head go straight, where it asks for nothing that takes more."""
-    if head.timeout is None and not head.is_head:
+    if not head.is_head:
         read = partial(read_plain_body, match)
-        offer_straight(v2, match.route.method, head.caller, envelope, shortcuts, read, RestErrand)
+        timeout_s = None if head.timeout is None else parse_timeout(head.timeout)
+        offer_straight(v2, match.route.method, head.caller, envelope, shortcuts, read, RestErrand, timeout_s)

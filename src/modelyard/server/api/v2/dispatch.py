@@ -9,6 +9,7 @@ first that a request's time is up, it is told in the one way that the door has f
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, cast
@@ -106,7 +107,7 @@ class V2:
             code = read_code(reply)
             return reply
         finally:
-            watch.stop(code)
+            watch.stop(_tell_end(envelope) if code == GONE else code)
 
     def sends(self, name: str) -> bool:
         """May plain requests for this method be sent, instead of asking `unary`?"""
@@ -119,7 +120,7 @@ class V2:
             name: The method's.
             raw: The request, serialised.
             named: What it names.
-            envelope: Of a request with the same head, and without a deadline; the errand has the request's id.
+            envelope: Of a request with the same head; the errand has this request's id and deadline.
             errand: Told, later, how it ends.
 
         Returns:
@@ -143,7 +144,7 @@ class V2:
             envelope,
             key.user_id,
             key.app_id,
-            request_id=errand.request_id,
+            errand=errand,
             raw=raw,
             named=named,
             watch=watch,
@@ -171,7 +172,7 @@ class V2:
             code = read_code(failure)
             yield failure
         finally:
-            watch.stop(code)
+            watch.stop(_tell_end(envelope) if code == GONE else code)
 
     def _begin(self, name: str, envelope: Envelope) -> Stopwatch:
         """What measures a request from here on, and traces it where that is asked for."""
@@ -226,6 +227,12 @@ def _tell_caller(watch: Stopwatch, caller: Caller) -> None:
         watch.trace.caller = "app" if caller.app_ids else "user"
 
 
+def _tell_end(envelope: Envelope) -> int:
+    """The code of a request that its door ended: its time was up, or its caller is gone."""
+    is_late = envelope.deadline is not None and envelope.deadline <= time.monotonic()
+    return codes_of(DeadlineExceeded("")).v2 if is_late else GONE
+
+
 def _make_call(
     method: Method,
     caller: Caller | None,
@@ -233,16 +240,17 @@ def _make_call(
     user_id: str,
     app_id: str,
     *,
-    request_id: str = "",
+    errand: Errand | None = None,
     raw: Payload | None = None,
     named: Named | None = None,
     watch: Stopwatch | None = None,
 ) -> Call:
+    of = errand or envelope
     return Call(
         method=method,
         caller=caller,
-        request_id=request_id or envelope.request_id,
-        deadline=envelope.deadline,
+        request_id=of.request_id,
+        deadline=of.deadline,
         user_id=user_id,
         app_id=app_id,
         raw=raw,

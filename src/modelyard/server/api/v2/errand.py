@@ -21,15 +21,17 @@ class Errand(ABC):
 
     Args:
         request_id: Told in the answer, and in logs.
+        deadline: `time.monotonic()` at which its caller gives up; None: it waits.
     """
 
-    __slots__ = ("call", "passage", "request_id", "watch")
+    __slots__ = ("call", "deadline", "passage", "request_id", "watch")
 
     call: Call
     watch: Stopwatch
 
-    def __init__(self, request_id: str) -> None:
+    def __init__(self, request_id: str, deadline: float | None) -> None:
         self.request_id = request_id
+        self.deadline = deadline
         self.passage: Passage | None = None
         """Its way, while it is under way."""
 

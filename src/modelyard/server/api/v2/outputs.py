@@ -47,6 +47,7 @@ class OutputsV2:
             taker,
             headers=call.headers,
             caller=_name_caller(call),
+            deadline=call.deadline,
             note=_make_note(call),
             trace=call.watch.trace if call.watch else None,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
@@ -44,6 +45,7 @@ class Exchange(ABC):
         "_pieces",
         "_timer",
         "_waiter",
+        "came_at",
         "memo",
         "task",
         "waits_since",
@@ -56,6 +58,7 @@ class Exchange(ABC):
         self._callback: Callable[[], None] | None = None
         self.waits_to_begin = False
         """Has nobody begun on it, because it may go straight once its body is there?"""
+        self.came_at = 0.0
         self._pieces: list[bytes | bytearray] = []
         self._buffered = 0
         self._has_ended = False
@@ -73,6 +76,11 @@ class Exchange(ABC):
         """Have the application answer, in a task of its own."""
         scope[SHORTCUTS] = self
         self.task = self._loop.create_task(self._answer(app, scope))
+
+    def stand_by(self) -> None:
+        """It may go straight: do not begin before its body is there."""
+        self.waits_to_begin = True
+        self.came_at = time.monotonic()
 
     def go_straight(self) -> bool:
         """Have a request whose body is whole taken by what is there for it. False: it has to `begin`."""

@@ -209,8 +209,9 @@ class Http1Connection(asyncio.Protocol):
         head = self._reader.head
         self._head_since = None
         exchange = self._exchange = Http1Exchange(self, head, self._loop)
-        exchange.waits_to_begin = STRAIGHT in head.memo and not head.expects_continue
-        if not exchange.waits_to_begin:
+        if STRAIGHT in head.memo and not head.expects_continue:
+            exchange.stand_by()
+        else:
             self._open(exchange)
         self._pass_on(exchange)
 

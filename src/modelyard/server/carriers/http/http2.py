@@ -242,7 +242,7 @@ class Http2Connection(asyncio.BufferedProtocol):
         if ends:
             stream.end()
         elif STRAIGHT in head.memo and not head.expects_continue:
-            stream.waits_to_begin = True
+            stream.stand_by()
             return
         stream.open(self._port.app)
 
