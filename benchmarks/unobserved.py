@@ -13,9 +13,11 @@ import time
 from pathlib import Path
 
 import modelyard.server.api.v2.dispatch as dispatch
+import modelyard.server.api.v2.errand as errand
 import modelyard.server.api.v2.outputs as outputs
 import modelyard.server.compose as compose
 from modelyard.cli.main import main
+from modelyard.server.telemetry.requests import peek_code
 from modelyard.server.telemetry.series import Histogram
 
 SWITCH = Path(os.environ["BENCH_SWITCH"])
@@ -64,16 +66,15 @@ def give_none(*_told: object) -> bytes:
 
 def follow_switch() -> None:
     """Do as the file says, in the gateway."""
-    counting = dispatch.Stopwatch, dispatch.peek_code, Histogram.observe
+    counting = dispatch.Stopwatch, Histogram.observe
     encode_note = outputs.encode_note
     last = "metrics"
     while True:
         told = SWITCH.read_text()
         if told != last:
             is_counting = told == "metrics"
-            dispatch.Stopwatch, dispatch.peek_code, Histogram.observe = (
-                counting if is_counting else (Nothing, ignore, ignore)
-            )
+            dispatch.Stopwatch, Histogram.observe = counting if is_counting else (Nothing, ignore)
+            dispatch.peek_code = errand.peek_code = peek_code if is_counting else ignore
             outputs.encode_note = give_none if told == "none" else encode_note
             last = told
         time.sleep(LOOK_S)

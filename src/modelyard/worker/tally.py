@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 
 from modelyard.wire.messages import MultiOutputResponse, Output
-from modelyard.wire.stats import COUNTS, MADE, SECONDS, Stats
+from modelyard.wire.stats import BOUNDS, MADE, Stats, add_up
 
 _FIELDS = Output.DESCRIPTOR.fields_by_name
 _TOKENS = tuple(name for name in MADE if name in _FIELDS)
@@ -70,24 +69,21 @@ class Tally:
 
     def _add_up(self) -> None:
         """All that is noted so far; threads may go on noting."""
-        counts, totals, take = self._stats.counts, self._stats.totals, self._noted.popleft
-        of_waits, of_calls, of_inputs = counts["wait_s"], counts["predict_s"], counts["batch_inputs"]
-        all_waited_s = all_took_s = 0.0
-        all_inputs = all_outputs = 0
-        for _ in range(len(self._noted)):
-            waits_s, inputs, took_s, outputs = take()
-            for wait_s in (waits_s,) if isinstance(waits_s, float) else waits_s:
-                of_waits[bisect_left(SECONDS, wait_s)] += 1
-                all_waited_s += wait_s
-            of_calls[bisect_left(SECONDS, took_s)] += 1
-            of_inputs[bisect_left(COUNTS, inputs)] += 1
-            all_took_s += took_s
-            all_inputs += inputs
-            all_outputs += outputs
-        totals["wait_s"] += all_waited_s
-        totals["predict_s"] += all_took_s
-        totals["batch_inputs"] += all_inputs
-        self._stats.made["outputs"] += all_outputs
+        take = self._noted.popleft
+        calls = [take() for _ in range(len(self._noted))]
+        waits_s: list[float] = []
+        for wait_s, *_ in calls:
+            if isinstance(wait_s, float):
+                waits_s.append(wait_s)
+            else:
+                waits_s += wait_s
+        self._count("wait_s", waits_s)
+        self._count("predict_s", [call[2] for call in calls])
+        self._count("batch_inputs", [call[1] for call in calls])
+        self._stats.made["outputs"] += sum(call[3] for call in calls)
+
+    def _count(self, name: str, values: list[float] | list[int]) -> None:
+        self._stats.totals[name] += add_up(self._stats.counts[name], BOUNDS[name], values)
 
     def _add(self, made: Made) -> None:
         self._stats.made["outputs"] += made.outputs

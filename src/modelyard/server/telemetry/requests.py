@@ -6,7 +6,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from modelyard.server.telemetry.series import LONG_SECONDS, MAX_SERIES, OTHER, Counters, Family, Histogram, Histograms
+from modelyard.server.telemetry.series import (
+    LONG_SECONDS,
+    MAX_SERIES,
+    NOTED,
+    OTHER,
+    Counters,
+    Family,
+    Histogram,
+    Histograms,
+)
 from modelyard.server.telemetry.tracing import Trace
 from modelyard.wire.stats import SECONDS
 
@@ -19,6 +28,7 @@ _WORDS = {GONE: "gone", OTHER_CODE: OTHER}
 _FINE, _FINE_FIELD = 10000, b"\x08\x90\x4e"
 ModelName = tuple[str, str, str]
 """User, app, model."""
+_OTHERS: ModelName = (OTHER, "", "")
 
 
 class Room:
@@ -48,7 +58,11 @@ class Answered:
 
     def count(self, code: int, took_s: float) -> None:
         """One is over."""
-        self.took_s.observe(took_s)
+        times = self.took_s
+        noted = times.noted
+        noted.append(took_s)
+        if len(noted) >= NOTED:
+            times.add_up()
         if code != _FINE:
             place = code if code in self._others or self._room.take() else OTHER_CODE
             self._others[place] = self._others.get(place, 0) + 1
@@ -67,27 +81,22 @@ class Requests:
         self._upload_s = Histograms("modelyard_upload_seconds", "Uploads, by V2 status code.", ("code",), LONG_SECONDS)
         self._method_room = Room(MAX_SERIES)
         self._model_room = Room(MAX_SERIES)
-        self._methods: dict[str, Answered] = {}
-        self._models: dict[str, dict[ModelName, Answered]] = {}
+        self.known: dict[tuple[str, ModelName | None], Answered] = {}
+        """By method and model; no model where the request was none's."""
+        self._models = 0
+        """How many of them are of models."""
 
-    def of_method(self, method: str) -> Answered:
-        """Requests that are no model's."""
-        found = self._methods.get(method)
+    def find(self, method: str, model: ModelName | None) -> Answered:
+        """Requests of one kind; those of models beyond a thousand are counted together."""
+        found = self.known.get((method, model))
+        if found is None and model is not None and self._models >= MAX_SERIES:
+            model = _OTHERS
+            found = self.known.get((method, model))
         if found is None:
-            found = self._methods[method] = Answered(self._method_room)
+            found = Answered(self._method_room if model is None else self._model_room)
+            self.known[method, model] = found
+            self._models += model is not None
         return found
-
-    def of_model(self, method: str, model: ModelName) -> Answered:
-        """Requests of a model; those beyond a thousand are counted together."""
-        try:
-            return self._models[method][model]
-        except KeyError:
-            return self._make(method, model)
-
-    def _make(self, method: str, model: ModelName) -> Answered:
-        by_model = self._models.setdefault(method, {})
-        is_room = sum(len(one) for one in self._models.values()) < MAX_SERIES
-        return by_model.setdefault(model if is_room else (OTHER, "", ""), Answered(self._model_room))
 
     def count_upload(self, code: int, took_s: float) -> None:
         """An upload is over."""
@@ -111,11 +120,8 @@ class Requests:
 
     def _list_all(self) -> Iterator[tuple[str, str, Answered]]:
         """Method, model or nothing, and what was counted."""
-        for method, answered in self._methods.items():
-            yield method, "", answered
-        for method, by_model in self._models.items():
-            for name, answered in by_model.items():
-                yield method, OTHER if name[0] == OTHER and not name[2] else "/".join(name), answered
+        for (method, model), answered in self.known.items():
+            yield method, OTHER if model == _OTHERS else "/".join(model or ()), answered
 
 
 class Stopwatch:
@@ -136,10 +142,10 @@ class Stopwatch:
         """It is over, with this V2 code, or `GONE` where its caller did not wait for the answer."""
         took_s = time.perf_counter() - self._began
         requests, method, model = self._requests, self._method, self.model
-        answered = requests.of_method(method) if model is None else requests.of_model(method, model)
+        answered = requests.known.get((method, model)) or requests.find(method, model)
         answered.count(code, took_s)
-        if self._method == UPLOAD:
-            self._requests.count_upload(code, took_s)
+        if method == UPLOAD:
+            requests.count_upload(code, took_s)
         if self.trace is not None:
             self.trace.model = "/".join(model or ())
             self.trace.end(None if code == GONE else code)

@@ -5,10 +5,9 @@ A library counts under locks that one event loop does not need: docs/adr/0025.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
-from modelyard.wire.stats import SECONDS
+from modelyard.wire.stats import SECONDS, add_up
 
 LONG_SECONDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 NOTED = 256
@@ -23,20 +22,21 @@ Sample = tuple[str, tuple[tuple[str, str], ...], float]
 class Histogram:
     """How often values fell below each bound."""
 
-    __slots__ = ("_counts", "_noted", "_total", "bounds")
+    __slots__ = ("_counts", "_total", "bounds", "noted")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
         self._total = 0.0
-        self._noted: list[float] = []
+        self.noted: list[float] = []
+        """Values that are to be added up: `observe`, without a call, for who does that behind `NOTED` of them."""
 
     def observe(self, value: float) -> None:
         """Count one value."""
-        noted = self._noted
+        noted = self.noted
         noted.append(value)
         if len(noted) >= NOTED:
-            self._add_up()
+            self.add_up()
 
     def add(self, counts: Sequence[int], total: float) -> None:
         """Count what another histogram of the same bounds has counted."""
@@ -47,21 +47,19 @@ class Histogram:
     @property
     def counts(self) -> Sequence[int]:
         """How many values lie up to each bound and above the one before; the last: above all."""
-        self._add_up()
+        self.add_up()
         return self._counts
 
     @property
     def total(self) -> float:
         """Of all values."""
-        self._add_up()
+        self.add_up()
         return self._total
 
-    def _add_up(self) -> None:
-        counts, bounds, noted = self._counts, self.bounds, self._noted
-        for value in noted:
-            counts[bisect_left(bounds, value)] += 1
-        self._total += sum(noted)
-        noted.clear()
+    def add_up(self) -> None:
+        """Count what is noted."""
+        self._total += add_up(self._counts, self.bounds, self.noted)
+        self.noted.clear()
 
 
 class Family:
