@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from modelyard.server.routing.group import Group
 from modelyard.server.routing.pace import EVIDENCE, QUICK_S
 from modelyard.server.routing.queues import QueueLimits
 from modelyard.server.routing.replicas import SIZES_FOR_ONE
@@ -51,6 +52,16 @@ async def test_a_slow_replica_gets_its_slots_full_and_no_more() -> None:
     await settle()
     assert router.in_flight("r") == SLOTS
     await finish(link, tasks)
+
+
+async def test_it_stays_quick_where_its_answers_come_many_at_once() -> None:
+    group, size = Group(QueueLimits(size=100)), SIZES_FOR_ONE * SLOTS
+    group.add("r", FakeLink(), SLOTS, PREDICT)
+    for burst in [1] * EVIDENCE + [size] * 3:
+        taken = [group.take("a", 0.0) for _ in range(burst)]
+        for beside, slots in enumerate(taken, 1):
+            assert slots is not None
+            group.give_back(slots, "a", burst * QUICK_S / 2, beside)
 
 
 async def test_whoever_comes_beside_it_is_served_at_once_and_from_then_on_they_share() -> None:

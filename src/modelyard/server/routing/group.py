@@ -15,9 +15,9 @@ from modelyard.server.routing.pace import Pace
 from modelyard.server.routing.queues import QueueLimits, Standby, WaitingLine
 from modelyard.server.routing.replicas import (
     MAX_STREAMS,
+    SIZES_FOR_ONE,
     Slots,
     choose,
-    choose_for_one,
     choose_for_stream,
     choose_spare,
 )
@@ -129,7 +129,7 @@ class Group:
         if slots is None:
             if caller in self._held or self.line.turns.count(caller):
                 return None
-            slots = choose_spare(self._replicas.values(), is_quick=self._pace.is_quick)
+            slots = choose_spare(self._replicas.values(), sizes=self._sizes)
             if slots is None:
                 return None
         self._hold(slots, caller)
@@ -167,9 +167,10 @@ class Group:
         """One that waited has to be told that it will not be served: in so many seconds."""
         return self._brake.count(caller)
 
-    def give_back(self, slots: Slots, caller: str, held_s: float) -> None:
-        """A request is over, which held a slot for so long: the slot goes to whoever waits."""
-        self._pace.add(held_s, slots.in_flight)
+    def give_back(self, slots: Slots, caller: str, held_s: float, beside: int) -> None:
+        """A request is over, which held a slot for so long, as one of so many when it got it: the slot goes to whoever
+        waits."""
+        self._pace.add(held_s, max(beside, slots.in_flight))
         self.meter.held_s.observe(held_s)
         self.put_back(slots, caller)
 
@@ -237,7 +238,7 @@ class Group:
         while self.line.turns.waiting:
             slots = self._choose(self.line.turns.only)
             without = None if slots else self._held
-            slots = slots or choose_spare(replicas, is_quick=self._pace.is_quick)
+            slots = slots or choose_spare(replicas, sizes=self._sizes)
             if slots is None or not self.line.serve(slots, self._hold, without):
                 return
 
@@ -246,8 +247,13 @@ class Group:
         time that the gateway and the worker wake each other, more requests go along."""
         free = choose(self._replicas.values())
         if free is None and self._pace.is_quick and len(self._held) == 1 and caller in self._held:
-            return choose_for_one(self._replicas.values())
+            return choose(self._replicas.values(), sizes=SIZES_FOR_ONE)
         return free
+
+    @property
+    def _sizes(self) -> int:
+        """How many times its slots a replica may hold."""
+        return SIZES_FOR_ONE if self._pace.is_quick else 1
 
     def _hold(self, slots: Slots, caller: str) -> None:
         slots.in_flight += 1

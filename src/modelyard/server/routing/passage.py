@@ -36,6 +36,7 @@ class Passage:
 
     __slots__ = (
         "_began",
+        "_beside",
         "_caller",
         "_deadline",
         "_group",
@@ -71,6 +72,8 @@ class Passage:
         """In the line."""
         self._slots: Slots | None = None
         """What it holds, until it is over."""
+        self._beside = 0
+        """How many its replica held when it was sent there."""
         self._number = 0
         """What the link knows it by."""
 
@@ -142,7 +145,7 @@ class Passage:
         return True
 
     def _send(self, slots: Slots) -> None:
-        self._slots = slots
+        self._slots, self._beside = slots, slots.in_flight
         is_express, deadline = self._group.may_overtake(self._caller), self._deadline
         if deadline is None:
             self._number = slots.link.send(self._payload, self, is_express=is_express)
@@ -175,6 +178,6 @@ class Passage:
         slots, self._slots = self._slots, None
         if slots is not None:
             ended = time.monotonic()
-            self._group.give_back(slots, self._caller, ended - self._began)
+            self._group.give_back(slots, self._caller, ended - self._began, self._beside)
             if self._note is not None:
                 self._note.trace.note_work(self._note.version_id, self._began, ended)

@@ -15,8 +15,6 @@ MAX_STREAMS = 256
 """Open streams a replica. They take no slot: most of the time they wait for their callers."""
 SLOTS_A_SPARE = 2
 """So many slots for each that is spared: with two slots a thread, one a thread is."""
-
-
 SIZES_FOR_ONE = 8
 """So many times its slots a replica may hold of a caller who is alone with a quick model."""
 
@@ -33,7 +31,6 @@ class Slots:
         "methods",
         "replica_id",
         "size",
-        "size_for_one",
         "spare",
         "streams",
     )
@@ -43,7 +40,6 @@ class Slots:
         self.link = link
         self.size = size
         self.spare = max(1, size // SLOTS_A_SPARE)
-        self.size_for_one = SIZES_FOR_ONE * size
         self.methods = methods
         self.in_flight = 0
         self.streams = 0
@@ -83,31 +79,26 @@ class Slots:
             self._on_idle(self)
 
 
-def choose(replicas: Iterable[Slots]) -> Slots | None:
-    """The free replica with the fewest in flight; None where none is free."""
+def choose(replicas: Iterable[Slots], *, sizes: int = 1) -> Slots | None:
+    """The free replica with the fewest in flight; None where none is free, of so many times its slots."""
     best: Slots | None = None
     for one in replicas:
         in_flight = one.in_flight
-        if in_flight >= one.size or one.is_leaving or not one.link.is_open:
+        if in_flight >= sizes * one.size or one.is_leaving or not one.link.is_open:
             continue
         if best is None or in_flight < best.in_flight:
             best = one
     return best
 
 
-def choose_for_one(replicas: Iterable[Slots]) -> Slots | None:
-    """The same for a caller who shares the replicas with nobody, where requests are quick."""
-    return _choose_below(replicas, lambda one: one.size_for_one)
-
-
-def choose_spare(replicas: Iterable[Slots], *, is_quick: bool) -> Slots | None:
-    """The same for a caller who holds no slot: the spared ones count, too. Where requests are quick, they lie behind
-    what a caller may hold who was alone until now."""
-    return _choose_below(replicas, lambda one: one.spare + (one.size_for_one if is_quick else one.size))
-
-
-def _choose_below(replicas: Iterable[Slots], limit: Callable[[Slots], int]) -> Slots | None:
-    able = [one for one in replicas if one.in_flight < limit(one) and not one.is_leaving and one.link.is_open]
+def choose_spare(replicas: Iterable[Slots], *, sizes: int = 1) -> Slots | None:
+    """The same for a caller who holds no slot: the spared ones count, too. They lie behind what a caller may hold who
+    was alone until now."""
+    able = [
+        one
+        for one in replicas
+        if one.in_flight < sizes * one.size + one.spare and not one.is_leaving and one.link.is_open
+    ]
     return min(able, key=lambda one: one.in_flight, default=None)
 
 

@@ -152,6 +152,7 @@ class Router:
             began = time.monotonic()
         else:
             group.meter.straight += 1
+        beside = slots.in_flight
         try:
             is_express = group.may_overtake(caller)
             if deadline is None:
@@ -159,7 +160,7 @@ class Router:
             return await _call_until(deadline, slots.link, payload, is_express=is_express)
         finally:
             ended = time.monotonic()
-            group.give_back(slots, caller, ended - began)
+            group.give_back(slots, caller, ended - began, beside)
             if self._telemetry.tracing is not None:
                 _note_work(version_id, began, ended)
 
@@ -209,6 +210,7 @@ class Router:
             began = time.monotonic()
         else:
             group.meter.straight += 1
+        beside = slots.in_flight
         try:
             is_express = group.may_overtake(caller)
             left_s = None if deadline is None else deadline - time.monotonic()
@@ -217,7 +219,7 @@ class Router:
                 yield exchange
         finally:
             ended = time.monotonic()
-            group.give_back(slots, caller, ended - began)
+            group.give_back(slots, caller, ended - began, beside)
             if self._telemetry.tracing is not None:
                 _note_work(version_id, began, ended)
 
