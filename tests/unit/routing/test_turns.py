@@ -53,11 +53,11 @@ def test_a_full_queue_lets_a_newcomer_in_at_the_cost_of_the_newest_of_the_longes
     turns: Turns[str] = Turns(size=4)
     fill(turns, "flood", 4)
     for expected in ("flood3", "flood2"):
-        assert turns.make_room("other", 1) == [expected]
+        assert turns.make_room("other", 1) == [("flood", expected)]
         fill(turns, "other", 1)
     assert turns.make_room("other", 1) is None
     assert turns.make_room("flood", 1) is None
-    assert turns.make_room("third", 1) == ["flood1"]
+    assert turns.make_room("third", 1) == [("flood", "flood1")]
 
 
 def test_what_costs_more_than_its_fair_part_is_not_let_in() -> None:
@@ -65,7 +65,7 @@ def test_what_costs_more_than_its_fair_part_is_not_let_in() -> None:
     fill(turns, "flood", 10)
     assert turns.make_room("other", 6) is None
     assert len(turns) == 10
-    assert turns.make_room("other", 5) == [f"flood{number}" for number in (9, 8, 7, 6, 5)]
+    assert turns.make_room("other", 5) == [("flood", f"flood{number}") for number in (9, 8, 7, 6, 5)]
 
 
 def test_turns_ahead_are_counted_from_the_other_lanes_too() -> None:
@@ -105,8 +105,7 @@ class AnyUse(RuleBasedStateMachine):
             excess = sum(before.values()) + cost - SIZE
             assert before[name] == longest or before[name] + cost > longest - (excess + MOST - 1)
             return multiple()
-        for thing in gone:
-            lane = next(one for one, things in self.model.items() if thing in [kept for kept, _ in things.values()])
+        for lane, thing in gone:
             assert before[lane] == max(before.values())
             number, (newest, _) = list(self.model[lane].items())[-1]
             assert newest == thing

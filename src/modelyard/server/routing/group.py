@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections import Counter
+from collections.abc import Callable
 
 from modelyard.errors import ModelBusy, ModelDeploying, StreamsBusy
 from modelyard.server.backends.base import Link
@@ -29,9 +30,23 @@ MAX_RETRY_AFTER_S = 600.0
 
 
 class Group:
-    """One version's replicas and its waiting line."""
+    """One version's replicas and its waiting line.
 
-    def __init__(self, limits: QueueLimits, *, orphan_s: float = ORPHAN_S, meter: VersionMeter | None = None) -> None:
+    Args:
+        limits: The line's bound.
+        orphan_s: See `Router`.
+        meter: Where its waiting and working is measured.
+        on_forsaken: Called when all that waited was sent away, for there is no replica.
+    """
+
+    def __init__(
+        self,
+        limits: QueueLimits,
+        *,
+        orphan_s: float = ORPHAN_S,
+        meter: VersionMeter | None = None,
+        on_forsaken: Callable[[], None] | None = None,
+    ) -> None:
         self.meter = meter or VersionMeter()
         self.line = WaitingLine(limits, self.put_back)
         self.used_at = 0.0
@@ -42,6 +57,7 @@ class Group:
         self.watching: Counter[str] = Counter()
         """Who waits for `ready`, and how often."""
         self._orphan_s = orphan_s
+        self._on_forsaken = on_forsaken
         self._orphaned: asyncio.TimerHandle | None = None
         self._replicas: dict[str, Slots] = {}
         self._held: dict[str, int] = {}
@@ -149,7 +165,7 @@ class Group:
         try:
             if deadline is not None:
                 self._check_hope(caller, deadline)
-            return await self.line.wait(caller, cost, deadline, lambda: self._refuse(caller))
+            return await self.line.wait(caller, cost, deadline, self._refuse)
         except ModelBusy:
             pause_s = self.count_refusal(caller)
             if pause_s:
@@ -161,7 +177,7 @@ class Group:
         there is no room, no replica, or no hope: to `wait` says why."""
         if not self._replicas or (deadline is not None and not self._has_hope(caller, deadline)):
             return None
-        return self.line.join(caller, self.line.limits.cost_of(payload_bytes), standby, lambda: self._refuse(caller))
+        return self.line.join(caller, self.line.limits.cost_of(payload_bytes), standby, self._refuse)
 
     def count_refusal(self, caller: str) -> float:
         """One that waited has to be told that it will not be served: in so many seconds."""
@@ -295,6 +311,8 @@ class Group:
 
     def _send_away(self) -> None:
         self.line.fail(ModelDeploying, f"the model's replica has been gone for {self._orphan_s:g} s")
+        if self._on_forsaken is not None:
+            self._on_forsaken()
 
 
 def no_replica() -> ModelDeploying:

@@ -92,14 +92,16 @@ class WaitingLine:
     def __len__(self) -> int:
         return len(self.turns)
 
-    async def wait(self, caller: str, cost: int, deadline: float | None, refuse: Callable[[], ModelyardError]) -> Slots:
+    async def wait(
+        self, caller: str, cost: int, deadline: float | None, refuse: Callable[[str], ModelyardError]
+    ) -> Slots:
         """Wait for a slot.
 
         Args:
             caller: Whose request it is: callers are served in turn.
             cost: See `QueueLimits.cost_of`.
             deadline: `time.monotonic()` at which the caller gives up; None waits as long as it takes.
-            refuse: Makes the error of a request that there is no room for.
+            refuse: Makes the error of a request that there is no room for, of the caller whose it is.
 
         Raises:
             DeadlineExceeded: The deadline passed, before or while waiting. No slot was used.
@@ -110,7 +112,7 @@ class WaitingLine:
         future: asyncio.Future[Slots] = loop.create_future()
         number = self.join(caller, cost, _Awaited(future), refuse)
         if number is None:
-            raise refuse()
+            raise refuse(caller)
         timer = None if deadline is None else loop.call_later(deadline - time.monotonic(), _expire, future)
         is_served = False
         try:
@@ -126,7 +128,7 @@ class WaitingLine:
             if timer is not None:
                 timer.cancel()
 
-    def join(self, caller: str, cost: int, standby: Standby, refuse: Callable[[], ModelyardError]) -> int | None:
+    def join(self, caller: str, cost: int, standby: Standby, refuse: Callable[[str], ModelyardError]) -> int | None:
         """As `wait`, for one that is called instead of awaiting; it has to `leave`, however its waiting ends.
 
         Returns:
@@ -135,8 +137,8 @@ class WaitingLine:
         gone = self.turns.make_room(caller, cost)
         if gone is None:
             return None
-        for one in gone:
-            one.refuse(refuse())
+        for other, one in gone:
+            one.refuse(refuse(other))
         number = self.turns.add(caller, standby, cost)
         self._came[number] = self._get_loop().time()
         return number

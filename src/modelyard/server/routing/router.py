@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
 
 from modelyard.server.backends.base import Exchange, Link, Taker
 from modelyard.server.routing.demand import Demand
@@ -263,7 +264,10 @@ class Router:
         group = self._groups.get(version_id)
         if group is None:
             group = self._groups[version_id] = Group(
-                self._queue, orphan_s=self._orphan_s, meter=self._telemetry.meter_of(version_id)
+                self._queue,
+                orphan_s=self._orphan_s,
+                meter=self._telemetry.meter_of(version_id),
+                on_forsaken=partial(self._forget, version_id),
             )
         return group
 

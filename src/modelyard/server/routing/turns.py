@@ -61,8 +61,9 @@ class Turns(Generic[T]):
         self.waiting += 1
         return self._last_number
 
-    def make_room(self, name: str, cost: int) -> list[T] | None:
-        """What has to go so that a thing of this cost fits into a lane; taken out. None where it may not come in."""
+    def make_room(self, name: str, cost: int) -> list[tuple[str, T]] | None:
+        """What has to go so that a thing of this cost fits into a lane, and its own lane; taken out. None where it may
+        not come in."""
         excess = self.cost + cost - self.size
         if excess <= 0:
             return []
@@ -94,7 +95,7 @@ class Turns(Generic[T]):
         self.cost = self.waiting = 0
         return things
 
-    def _cut(self, name: str, excess: int, *, keep: int) -> list[T] | None:
+    def _cut(self, name: str, excess: int, *, keep: int) -> list[tuple[str, T]] | None:
         """The newest of a lane, out of it, at a cost of `excess` or more; None where less than `keep` would be left."""
         lane = self._lanes[name]
         numbers: list[int] = []
@@ -106,7 +107,7 @@ class Turns(Generic[T]):
         left = lane.cost - sum(lane.things[number][1] for number in numbers)
         if excess > 0 or left < keep:
             return None
-        return [self._take(name, lane, number) for number in numbers]
+        return [(name, self._take(name, lane, number)) for number in numbers]
 
     def _take(self, name: str, lane: _Lane[T], number: int) -> T:
         thing, cost = lane.things.pop(number)
