@@ -47,8 +47,10 @@ class EchoLink:
             raise WorkerCrashed("gone")
         return b"".join(self.take(payload))
 
-    def send(self, payload: Payload, taker: Taker, *, is_express: bool = False) -> int:
-        del is_express
+    def send(
+        self, payload: Payload, taker: Taker, *, time_left_s: float | None = None, is_express: bool = False
+    ) -> int:
+        del time_left_s, is_express
         if not self.is_open:
             raise WorkerCrashed("gone")
         self._last_number += 1

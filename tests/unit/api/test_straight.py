@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,23 @@ from modelyard.server.api.v2.call import Envelope, Incoming, Reply
 from modelyard.server.api.v2.dispatch import V2
 from modelyard.server.api.v2.errand import Errand
 from modelyard.server.api.v2.outputs import OutputsV2
-from modelyard.server.api.v2.plain import Named
 from modelyard.server.backends.base import Taker
 from modelyard.server.carriers.inloop import InLoopCarrier
 from modelyard.server.records import Page
 from modelyard.server.routing.router import Router
-from modelyard.server.services.predict import Predict
+from modelyard.server.services.predict import MAX_INPUTS, Predict
 from modelyard.server.services.targets import Targets
 from modelyard.server.telemetry.telemetry import Telemetry
 from modelyard.server.telemetry.tracing import Trace, Tracing, Verdict
-from modelyard.wire.messages import MultiOutputResponse, PostModelOutputsRequest, StatusCode
+from modelyard.wire.messages import (
+    Image,
+    Model,
+    MultiOutputResponse,
+    PostModelOutputsRequest,
+    StatusCode,
+    Text,
+    UserAppIDSet,
+)
 from modelyard.wire.notes import read_note
 from modelyard.wire.pieces import Payload
 from modelyard.wire.status import codes_of
@@ -107,8 +114,8 @@ class CountingV2(V2):
         self.asked += 1
         return await super().unary(name, incoming, envelope)
 
-    def send(self, name: str, raw: bytes, named: Named, envelope: Envelope, errand: Errand) -> bool:
-        is_sent = super().send(name, raw, named, envelope, errand)
+    def send(self, name: str, incoming: Incoming, envelope: Envelope, errand: Errand) -> bool:
+        is_sent = super().send(name, incoming, envelope, errand)
         self.sent += is_sent
         return is_sent
 
@@ -175,6 +182,13 @@ class NoFetcher:
         raise errors.InvalidInput(f"{where}: {tenant} fetches nothing from {url}")
 
 
+def make_request(text: str = "hello", model: str = "m") -> PostModelOutputsRequest:
+    request = PostModelOutputsRequest(model_id=model)
+    request.user_app_id.app_id = "main"
+    request.inputs.add().data.text.raw = text
+    return request
+
+
 class Grpc:
     """A client of one connection; what it hears is an answer and its trailers, or an error."""
 
@@ -184,9 +198,9 @@ class Grpc:
         self.metadata = (("authorization", f"Key {served.token}"), ("x-clarifai-request-id-prefix", "mine"))
 
     async def ask(self, text: str, *, model: str = "m", **options: Any) -> Any:
-        request = PostModelOutputsRequest(model_id=model)
-        request.user_app_id.app_id = "main"
-        request.inputs.add().data.text.raw = text
+        return await self.ask_for(make_request(text, model), **options)
+
+    async def ask_for(self, request: PostModelOutputsRequest, **options: Any) -> Any:
         call = self._stub.PostModelOutputs(request, **{"metadata": self.metadata, **options})
         try:
             answer = await call
@@ -233,6 +247,13 @@ async def clients(request: pytest.FixtureRequest, served: Served) -> AsyncIterat
         await one.aclose()
 
 
+def _without_note(payload: Payload) -> PostModelOutputsRequest:
+    """What the worker reads of a request, but for its id."""
+    request = PostModelOutputsRequest.FromString(bytes(payload))
+    request.DiscardUnknownFields()
+    return request
+
+
 def _without_id(answer: MultiOutputResponse) -> MultiOutputResponse:
     assert answer.status.req_id.startswith("mine-")
     answer.status.req_id = ""
@@ -275,8 +296,49 @@ async def test_what_is_sent_is_answered_as_what_is_asked(served: Served, clients
     await go_straight(clients[1], served)
     asked, sent = served.ways
     assert await clients[1].ask(text) == ordinary
-    assert served.ways == ((asked, sent + 1) if text else (asked + 1, sent))
+    is_sent = bool(text) or isinstance(clients[1], Grpc)
+    assert served.ways == ((asked, sent + 1) if is_sent else (asked + 1, sent))
     assert served.router.in_flight("r") == 0
+
+
+SENT: dict[str, Callable[[PostModelOutputsRequest], object]] = {
+    "as published clients write it": lambda one: one.model.MergeFrom(Model(id="m", app_id="main", model_type_id="t")),
+    "parameters": lambda one: one.model.model_version.output_info.params.update({"temperature": 0.5}),
+    "concepts of its own": lambda one: one.model.model_version.output_info.data.concepts.add(id="cat"),
+    "a version": lambda one: one.MergeFrom(PostModelOutputsRequest(version_id="v1")),
+    "an image": lambda one: one.inputs[0].data.image.MergeFrom(Image(base64=b"image")),
+    "two inputs": lambda one: one.inputs.add().data.text.MergeFrom(Text(raw="second")),
+    "another user's name for it": lambda one: one.user_app_id.MergeFrom(UserAppIDSet(user_id="ada")),
+}
+ASKED: dict[str, Callable[[PostModelOutputsRequest], object]] = {
+    "a URL": lambda one: one.inputs[0].data.image.MergeFrom(Image(url="http://127.0.0.1/x.png")),
+    "parts": lambda one: one.inputs[0].data.parts.add().data.text.MergeFrom(Text(raw="part")),
+    "no input": lambda one: one.ClearField("inputs"),
+    "too many inputs": lambda one: one.inputs.extend([one.inputs[0]] * MAX_INPUTS),
+    "another app": lambda one: one.model.MergeFrom(Model(app_id="other")),
+    "another user": lambda one: one.user_app_id.MergeFrom(UserAppIDSet(user_id="bob")),
+    "a version that there is not": lambda one: one.MergeFrom(PostModelOutputsRequest(version_id="v9")),
+    "a model that there is not": lambda one: one.MergeFrom(PostModelOutputsRequest(model_id="n")),
+}
+
+
+@pytest.mark.parametrize("what", [*SENT, *ASKED])
+@pytest.mark.parametrize("clients", ["grpc"], indirect=True)
+async def test_messages_are_sent_where_there_is_nothing_to_wait_for(
+    served: Served, clients: list[Grpc], what: str
+) -> None:
+    request = make_request()
+    (SENT.get(what) or ASKED[what])(request)
+    ordinary = await clients[0].ask_for(request)
+    assert served.ways == (1, 0)
+    asked_for = served.link.payloads[:]
+    await go_straight(clients[1], served)
+    served.link.payloads.clear()
+    asked, sent = served.ways
+    assert await clients[1].ask_for(request) == ordinary
+    assert served.ways == ((asked, sent + 1) if what in SENT else (asked + 1, sent))
+    assert [_without_note(one) for one in served.link.payloads] == [_without_note(one) for one in asked_for]
+    assert len(served.link.payloads) == (what in SENT or what == "parts")
 
 
 async def test_what_takes_more_is_asked(served: Served, clients: list[Grpc | Rest]) -> None:

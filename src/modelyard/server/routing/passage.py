@@ -12,6 +12,7 @@ from modelyard.server.routing.group import Group
 from modelyard.server.routing.queues import out_of_time
 from modelyard.server.routing.replicas import Slots
 from modelyard.server.telemetry.tracing import Trace
+from modelyard.wire.pieces import Payload
 
 
 class Note(NamedTuple):
@@ -53,7 +54,7 @@ class Passage:
         self,
         group: Group,
         caller: str,
-        payload: bytes,
+        payload: Payload,
         taker: Taker,
         deadline: float | None = None,
         note: Note | None = None,

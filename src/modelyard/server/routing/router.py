@@ -168,7 +168,7 @@ class Router:
     def send(
         self,
         version_id: str,
-        payload: bytes,
+        payload: Payload,
         taker: Taker,
         *,
         caller: str = "",

@@ -106,21 +106,30 @@ class Predict:
     def send(
         self,
         address: Address,
-        raw: bytes,
+        request: PostModelOutputsRequest,
+        raw: Payload | None,
         taker: Taker,
         *,
         headers: Headers = (),
         caller: str = "",
         deadline: float | None,
         note: bytes = b"",
+        is_plain: bool = False,
         trace: Trace | None = None,
     ) -> Passage | None:
-        """As `predict`, for a plain request that need not wait for anything: `taker` hears how it ends, later. None:
-        nothing was sent."""
+        """As `predict`, for a request that need not wait for anything: `taker` hears how it ends, later. None: nothing
+        was sent. Of a plain one `request` is not looked at. Raises InvalidRequest for its inputs."""
         target = self._recall(address, headers)
         if target is None:
             return None
-        payload = note + target.prefix + raw
+        payload: Payload
+        if is_plain and isinstance(raw, bytes):
+            payload = note + target.prefix + raw
+        else:
+            _check_inputs(request)
+            if may_have_urls(request):
+                return None
+            payload = _compose(target, request, raw, note)
         return self._router.send(target.version_id, payload, taker, caller=caller, deadline=deadline, trace=trace)
 
     async def generate(

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TypeAlias
 
 from modelyard.errors import DeadlineExceeded
 from modelyard.server.api.doorway.caller_head import CallerHead
 from modelyard.server.api.doorway.request_ids import make_request_id
 from modelyard.server.api.doorway.types import Headers, Send
-from modelyard.server.api.v2.call import Envelope
+from modelyard.server.api.v2.call import Envelope, Incoming
 from modelyard.server.api.v2.dispatch import V2
 from modelyard.server.api.v2.errand import Errand
 from modelyard.server.api.v2.failures import log_failure
-from modelyard.server.api.v2.plain import Named
 from modelyard.server.carriers.base import STRAIGHT, Shortcuts
 from modelyard.wire.methods import Method
-
-Plain: TypeAlias = tuple[bytes, Named]
-"""A plain request (`v2/plain.py`), serialised, and what it names."""
 
 
 class DoorErrand(Errand):
@@ -63,7 +58,7 @@ def offer_straight(
     head: CallerHead,
     envelope: Envelope,
     shortcuts: Shortcuts,
-    read_plain: Callable[[bytes], Plain | None],
+    read: Callable[[bytes], Incoming | None],
     make_errand: Callable[[str, float | None, Shortcuts], DoorErrand],
     timeout_s: float | None,
 ) -> None:
@@ -75,7 +70,7 @@ def offer_straight(
         head: What the head says of the caller.
         envelope: Of the request that came with it.
         shortcuts: Of that request.
-        read_plain: The plain request that is in a body, and what it names; None for any other.
+        read: The request that is in a body, where that can be sent: see `V2.send`. None for any other.
         make_errand: Made of each, from its id, its deadline and its shortcuts.
         timeout_s: How long the caller waits, from when the head came; None: as long as it takes.
     """
@@ -84,12 +79,12 @@ def offer_straight(
         return
 
     def send(shortcuts: Shortcuts, body: bytes) -> bool:
-        plain = read_plain(body)
-        if plain is None:
+        incoming = read(body)
+        if incoming is None:
             return False
         deadline = None if timeout_s is None else shortcuts.came_at + timeout_s
         errand = make_errand(make_request_id(prefix), deadline, shortcuts)
-        if not v2.send(name, *plain, envelope, errand):
+        if not v2.send(name, incoming, envelope, errand):
             return False
         shortcuts.listen(errand.hang_up)
         return True

@@ -122,7 +122,7 @@ class GrpcDoor:
             incoming = read_incoming(method, payload)
             lifeline.watch(receive)
             if not method.is_server_streaming:
-                if shortcuts is not None and incoming.named is not None:
+                if shortcuts is not None:
                     offer_grpc(self._v2, method, head, envelope, shortcuts, self._max_message_bytes)
                 reply = await self._v2.unary(method.name, incoming, envelope)
                 if isinstance(reply, bytes):

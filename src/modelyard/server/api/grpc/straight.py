@@ -1,21 +1,22 @@
-"""Plain gRPC requests, answered without a task of their own."""
+"""gRPC requests, answered without a task of their own."""
 
 from __future__ import annotations
 
 from functools import partial
 
 from modelyard.errors import DeadlineExceeded
-from modelyard.server.api.doorway.straight import DoorErrand, Plain, offer_straight
+from modelyard.server.api.doorway.straight import DoorErrand, offer_straight
 from modelyard.server.api.doorway.types import Send
 from modelyard.server.api.grpc.answer import COPY_BELOW_BYTES, STATUS_OK, Answer
 from modelyard.server.api.grpc.compression import IDENTITY
 from modelyard.server.api.grpc.framing import frame_prefix
 from modelyard.server.api.grpc.metadata import CallHead, answer_headers, parse_timeout, retry_trailers
 from modelyard.server.api.grpc.requests import take_plain
-from modelyard.server.api.v2.call import Envelope, Reply
+from modelyard.server.api.v2.call import UNREAD, Envelope, Incoming, Reply
 from modelyard.server.api.v2.dispatch import V2
 from modelyard.server.api.v2.plain import read_plain
 from modelyard.server.carriers.base import Shortcuts
+from modelyard.wire.messages import DecodeError
 from modelyard.wire.methods import Method
 from modelyard.wire.status import GRPC_DEADLINE_EXCEEDED
 
@@ -49,14 +50,18 @@ def offer_grpc(
 ) -> None:
     """Have the next requests with this head go straight, where it asks for nothing that takes more."""
     if head.encoding == IDENTITY:
-        read = partial(_read_plain_body, max_message_bytes)
+        read = partial(_read_body, method, max_message_bytes)
         timeout_s = None if head.timeout is None else parse_timeout(head.timeout)
         offer_straight(v2, method, head.caller, envelope, shortcuts, read, GrpcErrand, timeout_s)
 
 
-def _read_plain_body(max_message_bytes: int, body: bytes) -> Plain | None:
+def _read_body(method: Method, max_message_bytes: int, body: bytes) -> Incoming | None:
+    """As `read_incoming`, of a small message; one that is plain is not parsed."""
     raw = take_plain(body, max_message_bytes)
     if not isinstance(raw, bytes):
         return None
     named = read_plain(raw)
-    return None if named is None else (raw, named)
+    try:
+        return Incoming(method.request_type.FromString(raw) if named is None else UNREAD, raw, named)
+    except DecodeError:
+        return None

@@ -14,7 +14,7 @@ from modelyard.server.api.rest.large import read_large
 from modelyard.server.api.rest.query import fill_from_query, set_field
 from modelyard.server.api.rest.routes import REMEMBERED, Match
 from modelyard.server.api.rest.usual import Usual, find_only_text, make_usual, read_usual
-from modelyard.server.api.v2.call import Incoming
+from modelyard.server.api.v2.call import UNREAD, Incoming
 from modelyard.server.api.v2.plain import Named, make_plain, read_plain
 from modelyard.wire.messages import Message, PostModelOutputsRequest
 from modelyard.wire.methods import Method
@@ -58,10 +58,11 @@ def make_incoming(match: Match, query: bytes, body: bytes) -> Incoming:
     return Incoming(PostModelOutputsRequest.FromString(plain[0]), *plain)
 
 
-def read_plain_body(match: Match, body: bytes) -> tuple[bytes, Named] | None:
-    """A plain request for a model (`v2/plain.py`), serialised, and what it names; None for any other body."""
+def read_plain_body(match: Match, body: bytes) -> Incoming | None:
+    """A plain request for a model (`v2/plain.py`), not parsed; None for any other body."""
     usual = read_usual(body)
-    return None if usual is None else _make_plain(match, usual)
+    plain = None if usual is None else _make_plain(match, usual)
+    return None if plain is None else Incoming(UNREAD, *plain)
 
 
 def _make_plain(match: Match, usual: Usual) -> tuple[bytes, Named] | None:

@@ -16,7 +16,7 @@ from modelyard.server.records import Caller
 from modelyard.server.routing.passage import Passage
 from modelyard.server.telemetry.requests import Stopwatch
 from modelyard.server.telemetry.tracing import Caller as TraceCaller
-from modelyard.wire.messages import Message
+from modelyard.wire.messages import Message, PostModelOutputsRequest
 from modelyard.wire.methods import Method
 from modelyard.wire.pieces import Payload
 
@@ -87,14 +87,17 @@ class Incoming:
     """What it names, where it is plain: `plain.py`."""
 
 
+UNREAD: Message = PostModelOutputsRequest()
+"""The message of a plain request that is sent: what there is to know of it is in `named`."""
+
 Reply: TypeAlias = Message | bytes
 """A response message, or one that is serialised already and passes untouched."""
 
 UnaryHandler: TypeAlias = Callable[[Call, Any], Awaitable[Reply]]
 ServerStreamHandler: TypeAlias = Callable[[Call, Any], AsyncIterator[Reply]]
 BidiHandler: TypeAlias = Callable[[Call, AsyncIterator[Incoming]], AsyncIterator[Reply]]
-Sender: TypeAlias = Callable[[Call, Taker], Passage | None]
-"""As a unary handler for a plain request, without awaiting: `taker` hears how it ends, later. None: it would have to
-wait for something, and nothing was sent."""
+Sender: TypeAlias = Callable[[Call, Any, Taker], Passage | None]
+"""As a unary handler, without awaiting: `taker` hears how it ends, later. None: it would have to wait for something,
+and nothing was sent. It may raise what the handler does, and has sent nothing then, either."""
 Handler: TypeAlias = UnaryHandler | ServerStreamHandler | BidiHandler
 """Which of the three is given by the method's kind. The request is a message of the method's request type."""

@@ -110,16 +110,16 @@ class V2:
             watch.stop(_tell_end(envelope) if code == GONE else code)
 
     def sends(self, name: str) -> bool:
-        """May plain requests for this method be sent, instead of asking `unary`?"""
+        """May requests for this method be sent, instead of asking `unary`?"""
         return name in self._senders
 
-    def send(self, name: str, raw: bytes, named: Named, envelope: Envelope, errand: Errand) -> bool:
-        """As `unary`, without awaiting, for a plain request whose token and version are known.
+    def send(self, name: str, incoming: Incoming, envelope: Envelope, errand: Errand) -> bool:
+        """As `unary`, without awaiting, for a request that has nothing to wait for: its token and version are known,
+        and a replica is there.
 
         Args:
             name: The method's.
-            raw: The request, serialised.
-            named: What it names.
+            incoming: The request; `UNREAD` will do for the message of a plain one.
             envelope: Of a request with the same head; the errand has this request's id and deadline.
             errand: Told, later, how it ends.
 
@@ -130,8 +130,10 @@ class V2:
         if caller is None:
             return False
         method = self._methods[name]
+        named = incoming.named
+        user_id, app_id = names_of(incoming.message) if named is None else named[:2]
         try:
-            key = self._access.authorize(caller, method, named.user_id, named.app_id)
+            key = self._access.authorize(caller, method, user_id, app_id)
         except ModelyardError:
             return False
         errand.watch = watch = Stopwatch(self._requests, name)
@@ -145,11 +147,14 @@ class V2:
             key.user_id,
             key.app_id,
             errand=errand,
-            raw=raw,
+            raw=incoming.raw,
             named=named,
             watch=watch,
         )
-        errand.passage = self._senders[name](call, errand)
+        try:
+            errand.passage = self._senders[name](call, incoming.message, errand)
+        except ModelyardError:
+            return False
         return errand.passage is not None
 
     async def stream(

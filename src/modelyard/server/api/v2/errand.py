@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class Errand(ABC):
-    """A door makes one of a plain request, and says in `finish` and `give_up` how that is answered. A `Taker`.
+    """A door makes one of a request that is sent, and says in `finish` and `give_up` how that is answered. A `Taker`.
 
     Args:
         request_id: Told in the answer, and in logs.

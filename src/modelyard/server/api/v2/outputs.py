@@ -34,21 +34,20 @@ class OutputsV2:
         """What of that can be sent without awaiting it, by method."""
         return {"PostModelOutputs": self.send}
 
-    def send(self, call: Call, taker: Taker) -> Passage | None:
-        """As `post`, for a plain request: see `Sender`."""
-        named, raw = call.named, call.raw
-        assert named is not None
-        assert isinstance(raw, bytes)
-        address = Address(call.user_id, call.app_id, named.model_id, named.version_id or call.version)
+    def send(self, call: Call, request: PostModelOutputsRequest, taker: Taker) -> Passage | None:
+        """As `post`: see `Sender`."""
+        address = _find_address(call, request)
         _count_as(call, address)
         return self._predict.send(
             address,
-            raw,
+            request,
+            call.raw,
             taker,
             headers=call.headers,
             caller=_name_caller(call),
             deadline=call.deadline,
             note=_make_note(call),
+            is_plain=call.named is not None,
             trace=call.watch.trace if call.watch else None,
         )
 
