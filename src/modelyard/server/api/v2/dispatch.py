@@ -9,7 +9,6 @@ first that a request's time is up, it is told in the one way that the door has f
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, cast
@@ -25,7 +24,7 @@ from modelyard.errors import (
 from modelyard.server.api.access import Access
 from modelyard.server.api.v2.call import Call, Envelope, Handler, Incoming, Reply, Sender
 from modelyard.server.api.v2.errand import Errand
-from modelyard.server.api.v2.failures import make_failure, read_code
+from modelyard.server.api.v2.failures import make_failure, read_code, read_end
 from modelyard.server.api.v2.plain import Named
 from modelyard.server.api.v2.scope import AppNames, names_of
 from modelyard.server.records import Caller
@@ -107,7 +106,7 @@ class V2:
             code = read_code(reply)
             return reply
         finally:
-            watch.stop(_tell_end(envelope) if code == GONE else code)
+            watch.stop(read_end(envelope.deadline) if code == GONE else code)
 
     def sends(self, name: str) -> bool:
         """May requests for this method be sent, instead of asking `unary`?"""
@@ -177,7 +176,7 @@ class V2:
             code = read_code(failure)
             yield failure
         finally:
-            watch.stop(_tell_end(envelope) if code == GONE else code)
+            watch.stop(read_end(envelope.deadline) if code == GONE else code)
 
     def _begin(self, name: str, envelope: Envelope) -> Stopwatch:
         """What measures a request from here on, and traces it where that is asked for."""
@@ -230,12 +229,6 @@ def _tell_caller(watch: Stopwatch, caller: Caller) -> None:
     """Note in its trace, where a request is recorded, what kind of caller it is of."""
     if watch.trace is not None:
         watch.trace.caller = "app" if caller.app_ids else "user"
-
-
-def _tell_end(envelope: Envelope) -> int:
-    """The code of a request that its door ended: its time was up, or its caller is gone."""
-    is_late = envelope.deadline is not None and envelope.deadline <= time.monotonic()
-    return codes_of(DeadlineExceeded("")).v2 if is_late else GONE
 
 
 def _make_call(

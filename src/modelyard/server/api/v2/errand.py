@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 
 from modelyard.errors import DeadlineExceeded, ModelyardError
 from modelyard.server.api.v2.call import Call, Reply
-from modelyard.server.api.v2.failures import make_failure, read_code
+from modelyard.server.api.v2.failures import make_failure, read_code, read_end
 from modelyard.server.routing.passage import Passage
-from modelyard.server.telemetry.requests import GONE, Stopwatch, peek_code
+from modelyard.server.telemetry.requests import Stopwatch, peek_code
 from modelyard.wire.notes import take_batch
 from modelyard.wire.status import codes_of
 
@@ -61,7 +61,7 @@ class Errand(ABC):
         passage, self.passage = self.passage, None
         if passage is None or not passage.cancel():
             return False
-        self.watch.stop(GONE)
+        self.watch.stop(read_end(self.deadline))
         return True
 
     def _finish(self, reply: Reply) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any, cast
 
-from modelyard.errors import InternalError, InvalidRequest, ModelyardError, NotFound
+from modelyard.errors import DeadlineExceeded, InternalError, InvalidRequest, ModelyardError, NotFound
 from modelyard.server.api.v2.call import Reply
 from modelyard.server.records import Caller
-from modelyard.server.telemetry.requests import Stopwatch, peek_code
+from modelyard.server.telemetry.requests import GONE, Stopwatch, peek_code
 from modelyard.wire.messages import Message
 from modelyard.wire.methods import Method
 from modelyard.wire.status import codes_of, status_of
 
 log = logging.getLogger(__name__)
 
+LATE = codes_of(DeadlineExceeded("")).v2
 _NO_MODEL = (NotFound, InvalidRequest)
 """What a request is counted as no model's for: it may name what is none."""
 
@@ -48,3 +50,9 @@ def log_failure(method: str, request_id: str, caller: Caller | None, error: Mode
 def read_code(reply: Reply) -> int:
     """The V2 status code of an answer."""
     return peek_code(reply) if isinstance(reply, bytes) else int(cast("Any", reply).status.code)
+
+
+def read_end(deadline: float | None) -> int:
+    """The code of a request that somebody else ended: its time was up, or its caller is gone."""
+    is_late = deadline is not None and deadline <= time.monotonic()
+    return LATE if is_late else GONE
