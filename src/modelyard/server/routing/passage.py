@@ -119,7 +119,6 @@ class Passage:
 
     def refuse(self, error: ModelyardError) -> None:
         """See `Standby`."""
-        self._stop_timer()
         self._step_out(is_served=False)
         pause_s = self._group.count_refusal(self._caller) if isinstance(error, ModelBusy) else 0.0
         asyncio.get_running_loop().call_later(pause_s, self._taker.fail, error)
@@ -137,7 +136,6 @@ class Passage:
     def cancel(self) -> bool:
         """The caller went away: nobody is told how the request ends. False: it is over already."""
         if self._place is not None:
-            self._stop_timer()
             self._step_out(is_served=False)
             return True
         if self._slots is None or not self._slots.link.recall(self._number):
@@ -148,11 +146,8 @@ class Passage:
     def _send(self, slots: Slots) -> None:
         self._slots, self._beside = slots, slots.in_flight
         is_express, deadline = self._group.may_overtake(self._caller), self._deadline
-        if deadline is None:
-            self._number = slots.link.send(self._payload, self, is_express=is_express)
-        else:
-            left_s = deadline - self._began
-            self._number = slots.link.send(self._payload, self, time_left_s=left_s, is_express=is_express)
+        left_s = None if deadline is None else deadline - self._began
+        self._number = slots.link.send(self._payload, self, time_left_s=left_s, is_express=is_express)
 
     def _expire(self) -> None:
         """The deadline has passed."""
@@ -167,6 +162,8 @@ class Passage:
             self._timer = None
 
     def _step_out(self, *, is_served: bool) -> None:
+        if not is_served:
+            self._stop_timer()
         place, self._place = self._place, None
         if place is not None:
             self._group.line.leave(self._caller, place, is_served=is_served)

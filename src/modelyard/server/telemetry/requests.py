@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from modelyard.server.telemetry.series import (
     LONG_SECONDS,
     MAX_SERIES,
-    NOTED,
     OTHER,
     Counters,
     Family,
@@ -58,11 +57,7 @@ class Answered:
 
     def count(self, code: int, took_s: float) -> None:
         """One is over."""
-        times = self.took_s
-        noted = times.noted
-        noted.append(took_s)
-        if len(noted) >= NOTED:
-            times.add_up()
+        self.took_s.observe(took_s)
         if code != _FINE:
             place = code if code in self._others or self._room.take() else OTHER_CODE
             self._others[place] = self._others.get(place, 0) + 1
@@ -86,17 +81,14 @@ class Requests:
         self._models = 0
         """How many of them are of models."""
 
-    def find(self, method: str, model: ModelName | None) -> Answered:
-        """Requests of one kind; those of models beyond a thousand are counted together."""
-        found = self.known.get((method, model))
-        if found is None and model is not None and self._models >= MAX_SERIES:
-            model = _OTHERS
-            found = self.known.get((method, model))
-        if found is None:
-            found = Answered(self._method_room if model is None else self._model_room)
-            self.known[method, model] = found
+    def add(self, method: str, model: ModelName | None) -> Answered:
+        """Requests of a kind that is not known yet; those of models beyond a thousand are counted together."""
+        is_full = model is not None and self._models >= MAX_SERIES
+        kind = method, _OTHERS if is_full else model
+        if kind not in self.known:
+            self.known[kind] = Answered(self._method_room if model is None else self._model_room)
             self._models += model is not None
-        return found
+        return self.known[kind]
 
     def count_upload(self, code: int, took_s: float) -> None:
         """An upload is over."""
@@ -142,7 +134,7 @@ class Stopwatch:
         """It is over, with this V2 code, or `GONE` where its caller did not wait for the answer."""
         took_s = time.perf_counter() - self._began
         requests, method, model = self._requests, self._method, self.model
-        answered = requests.known.get((method, model)) or requests.find(method, model)
+        answered = requests.known.get((method, model)) or requests.add(method, model)
         answered.count(code, took_s)
         if method == UPLOAD:
             requests.count_upload(code, took_s)

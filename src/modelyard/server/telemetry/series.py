@@ -22,21 +22,20 @@ Sample = tuple[str, tuple[tuple[str, str], ...], float]
 class Histogram:
     """How often values fell below each bound."""
 
-    __slots__ = ("_counts", "_total", "bounds", "noted")
+    __slots__ = ("_counts", "_noted", "_total", "bounds")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
         self._total = 0.0
-        self.noted: list[float] = []
-        """Values that are to be added up: `observe`, without a call, for who does that behind `NOTED` of them."""
+        self._noted: list[float] = []
 
     def observe(self, value: float) -> None:
         """Count one value."""
-        noted = self.noted
+        noted = self._noted
         noted.append(value)
         if len(noted) >= NOTED:
-            self.add_up()
+            self._add_up()
 
     def add(self, counts: Sequence[int], total: float) -> None:
         """Count what another histogram of the same bounds has counted."""
@@ -47,19 +46,18 @@ class Histogram:
     @property
     def counts(self) -> Sequence[int]:
         """How many values lie up to each bound and above the one before; the last: above all."""
-        self.add_up()
+        self._add_up()
         return self._counts
 
     @property
     def total(self) -> float:
         """Of all values."""
-        self.add_up()
+        self._add_up()
         return self._total
 
-    def add_up(self) -> None:
-        """Count what is noted."""
-        self._total += add_up(self._counts, self.bounds, self.noted)
-        self.noted.clear()
+    def _add_up(self) -> None:
+        self._total += add_up(self._counts, self.bounds, self._noted)
+        self._noted.clear()
 
 
 class Family:

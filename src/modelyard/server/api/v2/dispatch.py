@@ -128,29 +128,12 @@ class V2:
         caller = self._access.recall(envelope.authorization)
         if caller is None:
             return False
-        method = self._methods[name]
-        named = incoming.named
-        user_id, app_id = names_of(incoming.message) if named is None else named[:2]
-        try:
-            key = self._access.authorize(caller, method, user_id, app_id)
-        except ModelyardError:
-            return False
         errand.watch = watch = Stopwatch(self._requests, name)
-        if self._tracing is not None:
-            watch.trace = self._tracing.start(name, errand.request_id, envelope.headers, envelope.trace)
-            _tell_caller(watch, caller)
-        errand.call = call = _make_call(
-            method,
-            caller,
-            envelope,
-            key.user_id,
-            key.app_id,
-            errand=errand,
-            raw=incoming.raw,
-            named=named,
-            watch=watch,
-        )
         try:
+            errand.call = call = self._authorize(self._methods[name], caller, incoming, envelope, watch, errand)
+            if self._tracing is not None:
+                watch.trace = self._tracing.start(name, errand.request_id, envelope.headers, envelope.trace)
+                _tell_caller(watch, caller)
             errand.passage = self._senders[name](call, incoming.message, errand)
         except ModelyardError:
             return False
@@ -214,7 +197,13 @@ class V2:
         return recalled or await self._access.authenticate(envelope.authorization)
 
     def _authorize(
-        self, method: Method, caller: Caller | None, first: Incoming, envelope: Envelope, watch: Stopwatch
+        self,
+        method: Method,
+        caller: Caller | None,
+        first: Incoming,
+        envelope: Envelope,
+        watch: Stopwatch,
+        errand: Errand | None = None,
     ) -> Call:
         named = first.named
         user_id, app_id = names_of(first.message) if named is None else named[:2]
@@ -222,7 +211,9 @@ class V2:
             key = self._access.authorize(caller, method, user_id, app_id)
             user_id, app_id = key.user_id, key.app_id
             _tell_caller(watch, caller)
-        return _make_call(method, caller, envelope, user_id, app_id, raw=first.raw, named=named, watch=watch)
+        return _make_call(
+            method, caller, envelope, user_id, app_id, errand=errand, raw=first.raw, named=named, watch=watch
+        )
 
 
 def _tell_caller(watch: Stopwatch, caller: Caller) -> None:
