@@ -256,6 +256,12 @@ async def hold_all_threads(replica: Replica, count: int = 1) -> list[asyncio.Tas
     return held
 
 
+async def open_gate(replica: Replica) -> None:
+    """Let `hold` end once the worker has taken all that was sent: it answers `stats` in the order of the frames."""
+    await replica.link.stats()
+    (replica.spec.folder / "go").touch()
+
+
 def read_calls(replica: Replica) -> list[str]:
     path = replica.spec.folder / "calls"
     return path.read_text().splitlines() if path.exists() else []
@@ -269,7 +275,7 @@ async def test_requests_that_wait_together_are_one_call_where_batching_is_on(yar
     await asyncio.sleep(0)
     left.cancel()
     await asyncio.gather(left, return_exceptions=True)
-    (replica.spec.folder / "go").touch()
+    await open_gate(replica)
     assert [texts(await one) for one in waiting] == [[f"{number}"] for number in range(11)]
     assert texts(await held[0]) == ["hold"]
     assert read_calls(replica) == ["hold", "0 1 2 3 4 5 6 7", "8 9 10"]
@@ -280,7 +286,7 @@ async def test_poisoned_request_of_a_batch_fails_alone(yard: Yard) -> None:
     held = await hold_all_threads(replica)
     waiting = [asyncio.create_task(replica.link.call(request(text))) for text in ("a", "poison", "b")]
     await asyncio.sleep(0)
-    (replica.spec.folder / "go").touch()
+    await open_gate(replica)
     with pytest.raises(PredictionFailed, match="ValueError: poison"):
         await waiting[1]
     assert [texts(await one) for one in (held[0], waiting[0], waiting[2])] == [["hold"], ["a"], ["b"]]
@@ -291,7 +297,7 @@ async def test_each_thread_has_batches_of_its_own(yard: Yard) -> None:
     held = await hold_all_threads(replica, 2)
     waiting = [asyncio.create_task(replica.link.call(request(f"{number}"))) for number in range(12)]
     await asyncio.sleep(0)
-    (replica.spec.folder / "go").touch()
+    await open_gate(replica)
     assert [texts(await one) for one in waiting] == [[f"{number}"] for number in range(12)]
     await asyncio.gather(*held)
     assert sorted(len(call.split()) for call in read_calls(replica)) == [1, 1, 4, 8]
@@ -317,7 +323,7 @@ async def test_predict_whose_caller_is_gone_before_it_began_is_never_run(yard: Y
     for one in gone:
         one.cancel()
     await asyncio.gather(*gone, return_exceptions=True)
-    (replica.spec.folder / "go").touch()
+    await open_gate(replica)
     assert texts(await replica.link.call(request("after"))) == ["after"]
     await asyncio.gather(*held)
     assert read_calls(replica) == ["hold", "after"]
