@@ -65,13 +65,15 @@ CASES = (
     Case("20 ms, 1 thread; flood of 128, half of it is refused", "one", 20, 128),
     Case("20 ms, 4 threads; flood of 48, all wait", "four", 20, 48),
     Case("20 ms, 4 threads; flood of 128, half of it is refused", "four", 20, 128),
+    Case("nothing to do, 4 threads; flood of 48, all wait", "quick", 0, 48),
 )
 INTRODUCTION = """\
 # Fairness
 
 Made by `benchmarks/fairness.py`: one client of one token, a request at a time, alone and beside a flood from another
 token to the same model, whose queue holds {queue}. Medians of {rounds} rounds of {seconds:g} s each. What a model with
-one thread cannot avoid is the request that runs when another comes: 20 ms more at worst, a factor of 2.
+one thread cannot avoid is the request that runs when another comes: 20 ms more at worst, a factor of 2. A model that
+has nothing to do is as quick as the gateway, which the flood keeps busy.
 
 | | alone p50 ms | p99 ms | beside the flood p50 ms | p99 ms | p99 ratio | flood requests/s |
 |---|---:|---:|---:|---:|---:|---:|"""
@@ -160,8 +162,8 @@ def render(report: dict[str, Any]) -> str:
     for row in report["medians"]:
         alone, beside = row["alone"], row["beside"]
         lines.append(
-            f"| {row['case']} | {alone['p50_ms']:.1f} | {alone['p99_ms']:.1f} | {beside['p50_ms']:.1f} | "
-            f"{beside['p99_ms']:.1f} | {row['p99_ratio']:.2f} | {row['flood']['requests_per_s']:.0f} |"
+            f"| {row['case']} | {alone['p50_ms']:.2f} | {alone['p99_ms']:.2f} | {beside['p50_ms']:.2f} | "
+            f"{beside['p99_ms']:.2f} | {row['p99_ratio']:.2f} | {row['flood']['requests_per_s']:.0f} |"
         )
     lines += ["", *(f"- {name}: {value}" for name, value in report["machine"].items())]
     return "\n".join(lines) + "\n"
@@ -183,7 +185,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, running_server(Path(name), "--queue-size", str(QUEUE)) as server:
         os.sched_setaffinity(0, {load_core})
         with V2(server) as v2:
-            for model_id, threads in (("one", 1), ("four", 4)):
+            for model_id, threads in (("one", 1), ("four", 4), ("quick", 4)):
                 config = CONFIG.format(model_id=model_id, user_id="local", threads=threads)
                 deploy(v2, write_folder(Path(name) / f"f-{model_id}", model=MODEL, config=config), model_id)
             token = make_token(v2)

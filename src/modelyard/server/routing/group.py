@@ -22,6 +22,7 @@ from modelyard.server.routing.replicas import (
     choose_for_stream,
     choose_spare,
 )
+from modelyard.server.routing.sharing import PATIENCE_S, SHARE, Sharing
 from modelyard.server.telemetry.telemetry import VersionMeter
 
 ORPHAN_S = 60.0
@@ -66,6 +67,9 @@ class Group:
         """How many all of them hold."""
         self._streams: Counter[str] = Counter()
         self._pace = Pace()
+        self._sharing = Sharing(self._pace)
+        self._guard: asyncio.TimerHandle | None = None
+        """Looks after those who wait for a share."""
         self._brake = Brake()
 
     @property
@@ -141,6 +145,8 @@ class Group:
         """A slot at once, to be given back: a free one where nobody was there before, or one that is spared for
         callers who hold none and do not wait. None: `wait` for it."""
         self.used_at = now
+        if caller != self._sharing.last_caller:
+            self._sharing.meet(caller, now)
         slots = None if self.line.turns.waiting else self._choose(caller)
         if slots is None:
             if caller in self._held or self.line.turns.count(caller):
@@ -165,6 +171,7 @@ class Group:
         try:
             if deadline is not None:
                 self._check_hope(caller, deadline)
+            self._stand_guard()
             return await self.line.wait(caller, cost, deadline, self._refuse)
         except ModelBusy:
             pause_s = self.count_refusal(caller)
@@ -177,6 +184,7 @@ class Group:
         there is no room, no replica, or no hope: to `wait` says why."""
         if not self._replicas or (deadline is not None and not self._has_hope(caller, deadline)):
             return None
+        self._stand_guard()
         return self.line.join(caller, self.line.limits.cost_of(payload_bytes), standby, self._refuse)
 
     def count_refusal(self, caller: str) -> float:
@@ -186,7 +194,10 @@ class Group:
     def give_back(self, slots: Slots, caller: str, held_s: float, beside: int) -> None:
         """A request is over, which held a slot for so long, as one of so many when it got it: the slot goes to whoever
         waits."""
-        self._pace.add(held_s, max(beside, slots.in_flight))
+        beside = max(beside, slots.in_flight)
+        self._pace.add(held_s, beside)
+        if self.used_at < self._sharing.until:
+            self._sharing.add(held_s, beside, self.used_at)
         self.meter.held_s.observe(held_s)
         self.put_back(slots, caller)
 
@@ -250,18 +261,20 @@ class Group:
 
     def _serve(self) -> None:
         """Give what is free to those who wait; what is spared, to those of them who hold nothing."""
-        replicas = self._replicas.values()
         while self.line.turns.waiting:
-            slots = self._choose(self.line.turns.only)
-            without = None if slots else self._held
-            slots = slots or choose_spare(replicas, sizes=self._sizes)
+            slots, without = self._choose(self.line.turns.only), self._list_sated()
+            if slots is None:
+                slots, without = choose_spare(self._replicas.values(), sizes=self._sizes), self._held
             if slots is None or not self.line.serve(slots, self._hold, without):
                 return
 
     def _choose(self, caller: str | None) -> Slots | None:
         """A free replica. For a caller who is alone with a quick model also one that holds its number already: each
-        time that the gateway and the worker wake each other, more requests go along."""
+        time that the gateway and the worker wake each other, more requests go along. Where others came a moment ago,
+        none for who has a share."""
         free = choose(self._replicas.values())
+        if self.used_at < self._sharing.until and self._sharing.divides(self.used_at):
+            return None if caller is not None and self._has_share(caller) else free
         if free is None and self._pace.is_quick and len(self._held) == 1 and caller in self._held:
             return choose(self._replicas.values(), sizes=SIZES_FOR_ONE)
         return free
@@ -270,6 +283,29 @@ class Group:
     def _sizes(self) -> int:
         """How many times its slots a replica may hold."""
         return SIZES_FOR_ONE if self._pace.is_quick else 1
+
+    def _has_share(self, caller: str) -> bool:
+        return self._held.get(caller, 0) >= SHARE * len(self._replicas)
+
+    def _list_sated(self) -> dict[str, int] | None:
+        """Who gets no more, and holds how much; None: nobody."""
+        if not self._sharing.divides(self.used_at):
+            return None
+        return {caller: count for caller, count in self._held.items() if self._has_share(caller)}
+
+    def _stand_guard(self) -> None:
+        """Somebody is about to wait. Requests that hang may fill a caller's share: look whether the line moves."""
+        if self._guard is None and self._sharing.divides(self.used_at):
+            self._guard = asyncio.get_running_loop().call_later(PATIENCE_S, self._look, self.line.first)
+
+    def _look(self, first: int | None) -> None:
+        self._guard = None
+        if not self.line.turns.waiting:
+            return
+        if first is not None and self.line.first == first:
+            self._sharing.pause(time.monotonic())
+            self._serve()
+        self._stand_guard()
 
     def _hold(self, slots: Slots, caller: str) -> None:
         slots.in_flight += 1

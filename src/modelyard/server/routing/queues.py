@@ -89,6 +89,11 @@ class WaitingLine:
         """When the one came that waits longest, as the loop's clock says; None where nobody waits."""
         return next(iter(self._came.values()), None)
 
+    @property
+    def first(self) -> int | None:
+        """The number of the one that waits longest."""
+        return next(iter(self._came), None)
+
     def __len__(self) -> int:
         return len(self.turns)
 
