@@ -124,13 +124,19 @@ class Passage:
         asyncio.get_running_loop().call_later(pause_s, self._taker.fail, error)
 
     def take(self, answer: bytes) -> None:
-        """See `Taker`."""
-        self._leave()
-        self._taker.take(answer)
+        """See `Taker`. Whoever waits for the slot has it before; otherwise it is given back behind the answer, which
+        need not wait for that."""
+        ended = self._end_work()
+        if self._group.line.turns.waiting:
+            self._give_back(ended)
+        try:
+            self._taker.take(answer)
+        finally:
+            self._give_back(ended)
 
     def fail(self, error: ModelyardError) -> None:
         """See `Taker`."""
-        self._leave()
+        self._give_back(self._end_work())
         self._taker.fail(error)
 
     def cancel(self) -> bool:
@@ -140,7 +146,7 @@ class Passage:
             return True
         if self._slots is None or not self._slots.link.recall(self._number):
             return False
-        self._leave()
+        self._give_back(self._end_work())
         return True
 
     def _send(self, slots: Slots) -> None:
@@ -170,12 +176,16 @@ class Passage:
             if self._note is not None:
                 self._note.trace.note_wait(self._began, time.monotonic())
 
-    def _leave(self) -> None:
+    def _end_work(self) -> float:
+        """The worker has done its part, now."""
         if self._timer is not None:
             self._stop_timer()
+        ended = time.monotonic()
+        if self._note is not None and self._slots is not None:
+            self._note.trace.note_work(self._note.version_id, self._began, ended)
+        return ended
+
+    def _give_back(self, ended: float) -> None:
         slots, self._slots = self._slots, None
         if slots is not None:
-            ended = time.monotonic()
             self._group.give_back(slots, self._caller, ended - self._began, self._beside)
-            if self._note is not None:
-                self._note.trace.note_work(self._note.version_id, self._began, ended)

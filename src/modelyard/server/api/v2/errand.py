@@ -36,13 +36,13 @@ class Errand(ABC):
         """Its way, while it is under way."""
 
     def take(self, answer: bytes) -> None:
-        """See `Taker`."""
+        """See `Taker`. It is counted once it has left: nobody has to wait for that."""
         self.passage = None
         trace = self.watch.trace
         if trace is not None:
             answer, trace.batch_inputs = take_batch(answer)
-        self.watch.stop(peek_code(answer))
         self._finish(answer)
+        self.watch.stop(peek_code(answer))
 
     def fail(self, error: ModelyardError) -> None:
         """See `Taker`."""
