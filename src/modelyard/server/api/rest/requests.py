@@ -14,7 +14,7 @@ from modelyard.server.api.rest.large import read_large
 from modelyard.server.api.rest.query import fill_from_query, set_field
 from modelyard.server.api.rest.routes import REMEMBERED, Match
 from modelyard.server.api.rest.usual import Usual, find_only_text, make_usual, read_usual
-from modelyard.server.api.v2.call import UNREAD, Incoming
+from modelyard.server.api.v2.call import Incoming
 from modelyard.server.api.v2.plain import Named, make_plain, read_plain
 from modelyard.wire.messages import Message, PostModelOutputsRequest
 from modelyard.wire.methods import Method
@@ -52,22 +52,15 @@ def make_incoming(match: Match, query: bytes, body: bytes) -> Incoming:
     usual = read_usual(body)
     if usual is None:
         return _make_large(match, body) or Incoming(_make_message(match, query, body, None))
-    plain = _make_plain(match, usual)
+    plain = make_plain_request(match, usual)
     if plain is None:
         return Incoming(_make_message(match, query, body, usual))
     return Incoming(PostModelOutputsRequest.FromString(plain[0]), *plain)
 
 
-def read_plain_body(match: Match, body: bytes) -> Incoming | None:
-    """A plain request for a model (`v2/plain.py`), not parsed; None for any other body."""
-    usual = read_usual(body)
-    plain = None if usual is None else _make_plain(match, usual)
-    return None if plain is None else Incoming(UNREAD, *plain)
-
-
-def _make_plain(match: Match, usual: Usual) -> tuple[bytes, Named] | None:
-    """A request that says nothing but a text is put together as bytes."""
-    text, (names, named) = find_only_text(usual), _read_names(match)
+def make_plain_request(match: Match, usual: Usual) -> tuple[bytes, Named] | None:
+    """A request that says nothing but a text, put together as bytes; None for any other."""
+    text, (names, named) = find_only_text(usual), read_names(match)
     raw = make_plain(names, text.encode()) if text and named else None
     return (raw, named) if raw and named else None
 
@@ -126,7 +119,7 @@ def _named_by(match: Match) -> Message:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _read_names(match: Match) -> tuple[bytes, Named | None]:
+def read_names(match: Match) -> tuple[bytes, Named | None]:
     """What the path says, serialised; and read, where a request that says it may be plain."""
     names: bytes = _named_by(match).SerializeToString()
     sample = make_plain(names, b"any text")

@@ -8,6 +8,7 @@ be fetched for it. Any other request, and one that is written in another order, 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from modelyard.wire.messages import DecodeError, PostModelOutputsRequest
@@ -55,7 +56,13 @@ def make_plain(names: bytes, text: bytes) -> bytes | None:
     """A plain request: what names the model, serialised, and the text. None where it would be too large for one."""
     if len(names) + len(text) > MAX_BYTES - 4 * len(_NESTED):
         return None
-    return names + wrap(_NESTED, text)
+    return names + _open(len(text)) + text
+
+
+@lru_cache(maxsize=1024)
+def _open(size: int) -> bytes:
+    """What is in front of a text of so many bytes."""
+    return wrap(_NESTED, bytes(size))[: -size or None]
 
 
 def _read_names(names: bytes) -> Named | None:

@@ -150,7 +150,9 @@ class Http1Connection(asyncio.Protocol):
 
     def has_to_close(self, *, is_last: bool) -> bool:
         """See `Line`."""
-        return not self._reader.keeps_alive or self._is_draining or (is_last and not self._has_small_rest())
+        reader = self._reader
+        has_rest = is_last and not reader.is_whole and not self._has_small_rest()
+        return has_rest or not reader.keeps_alive or self._is_draining
 
     def on_room(self) -> None:
         """See `Line`."""
