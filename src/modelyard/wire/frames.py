@@ -221,7 +221,10 @@ class FrameDecoder:
             return [frame._replace(payload=self.fetch(frame.payload)) if frame.flags & SHARED else frame]
         self._end += size
         frames = self._cut_frames()
-        self._make_room()
+        if self._start == self._end:
+            self._start = self._end = 0
+        else:
+            self._make_room()
         return frames
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -264,9 +267,7 @@ class FrameDecoder:
         """Move a beginning of a frame to the front when it stands in the second half. It is short (a quarter and a
         header at most), so there is always room, and few bytes move for many received."""
         start, end = self._start, self._end
-        if start == end:
-            self._start = self._end = 0
-        elif start >= len(self._buffer) // 2:
+        if start >= len(self._buffer) // 2:
             self._buffer[: end - start] = self._view[start:end]
             self._start, self._end = 0, end - start
 

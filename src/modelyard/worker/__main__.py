@@ -138,7 +138,10 @@ class _Worker:
             if frames is None:
                 leave_with_children()
             for frame in frames:
-                waiting += self._take(frame)
+                if frame.kind in OF_REQUESTS:
+                    waiting += self._crew is not None and self._crew.take(frame)
+                else:
+                    self._take(frame)
         except (OSError, ModelyardError) as error:
             say(f"the connection to the gateway broke: {error}")
             leave_with_children()
@@ -147,9 +150,7 @@ class _Worker:
             leave_with_children()
         return waiting
 
-    def _take(self, frame: Frame) -> bool:
-        if frame.kind in OF_REQUESTS:
-            return self._crew is not None and self._crew.take(frame)
+    def _take(self, frame: Frame) -> None:
         if frame.kind is Kind.STOP:
             self._stop(is_asked=True)
         elif frame.kind is Kind.PING:
@@ -160,7 +161,6 @@ class _Worker:
             self._link.free(frame.payload)
         elif frame.kind is Kind.RELOAD and self._watch:
             self._watch.take(frame)
-        return False
 
     def _stop(self, *, is_asked: bool) -> None:
         if self._crew is None:

@@ -10,6 +10,7 @@ from modelyard.wire.messages import MultiOutputResponse, Output, PostModelOutput
 from modelyard.worker.tally import tells_tokens
 
 _SUCCESS: int = StatusCode.SUCCESS
+_ALL_WELL = _SUCCESS, "Ok"
 _QUESTION = "_GET_SIGNATURES"
 _QUESTION_BYTES, _SEARCHED_BYTES = _QUESTION.encode(), 4096
 _NEXT_STEP = "return a MultiOutputResponse with one Output for each input of the request"
@@ -36,13 +37,13 @@ def encode_answer(answer: object, method: str, request_id: str = "") -> Encoded:
     Raises:
         InvalidModelOutput: It is no `MultiOutputResponse`.
     """
-    checked = check_answer(answer, method)
+    checked = answer if isinstance(answer, MultiOutputResponse) else check_answer(answer, method)
     status, count, succeeded, output = checked.status, 0, 0, None
     for output in checked.outputs:
         count += 1
-        succeeded += fill_status(output) == _SUCCESS
+        succeeded += (output.status.code or fill_status(output)) == _SUCCESS
     if status.code == 0:
-        status.code, status.description = sum_up(succeeded, count)
+        status.code, status.description = _ALL_WELL if succeeded == count else sum_up(succeeded, count)
     if request_id and not status.req_id:
         status.req_id = request_id
     has_tokens = output is not None and tells_tokens(output)
@@ -110,7 +111,7 @@ def fill_status(output: Output) -> int:
 def sum_up(succeeded: int, outputs: int) -> tuple[int, str]:
     """Code and description of an answer, of so many outputs."""
     if succeeded == outputs:
-        return _SUCCESS, "Ok"
+        return _ALL_WELL
     if succeeded:
         return StatusCode.MIXED_STATUS, "Mixed Status"
     return StatusCode.FAILURE, "Failed"

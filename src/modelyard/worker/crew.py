@@ -106,7 +106,7 @@ class Crew:
             frame.payload,
             self._link.grant,
             self._turns,
-            time_left_s=decode_time(frame.time_left),
+            time_left_s=decode_time(frame.time_left) if frame.time_left else None,
         )
         with self._lock:
             is_stopping = self._is_stopping
@@ -143,7 +143,7 @@ class Crew:
                 continue
             if shifts.is_quick and lanes:
                 link.hold()
-            else:
+            elif link.is_held:
                 link.let_go()
             self._serve(task)
 

@@ -126,7 +126,7 @@ class Invoker:
             say(f"{task.method} failed{of}: {told.message}\n{told.details}".rstrip())
 
     def _answer(self, task: Task) -> None:
-        if not self.is_awaited(task):
+        if (task.is_cancelled or task.deadline is not None) and not self.is_awaited(task):
             return
         if task.method == "predict":
             self.send_answer(task, self._predict(task))
@@ -140,12 +140,13 @@ class Invoker:
         if asks_for_signatures(request, payload):
             return encode_signatures(self._model.front.signatures)
         del payload  # a large request is kept once, as the message
-        self.check_implemented("predict")
+        if "predict" not in self._model.methods:
+            self.check_implemented("predict")
         inputs, outputs, began, took_s = len(request.inputs), 0, time.monotonic(), None
         try:
             answer = self.call_predict(request, (task,))
             took_s = time.monotonic() - began
-            encoded, outputs, has_tokens = encode_answer(answer, "predict", task.wire_id)
+            encoded, outputs, has_tokens = encode_answer(answer, "predict", task.note.request_id)
         finally:
             if took_s is None:
                 took_s = time.monotonic() - began

@@ -46,7 +46,8 @@ class Link:
         """What `receive` waits with. Who waits in `recv` of a unix socket is woken for nothing each time that the other
         side has read of what was sent: once for each answer."""
         self._incoming.register(connection, select.POLLIN)
-        self._is_held = False
+        self.is_held = False
+        """May small frames wait for the next ones?"""
         self._held_at = 0.0
         self._left_at = 0.0
         self._is_lingering = False
@@ -138,20 +139,21 @@ class Link:
     def hold(self) -> None:
         """Small frames may wait for the next ones from here on, `HOLD_S` at most where this is called again."""
         now = time.monotonic()
-        if not self._is_held:
-            self._is_held, self._held_at = True, now
+        if not self.is_held:
+            self.is_held, self._held_at = True, now
         elif now - self._held_at >= HOLD_S:
             self._held_at = now
             self._send_all()
 
     def let_go(self) -> None:
         """The next frame leaves at once, and takes along what waited."""
-        self._is_held = False
+        self.is_held = False
 
     def flush(self) -> None:
         """Send what waited."""
-        self._is_held = False
-        self._send_all()
+        self.is_held = False
+        if self._waiting:
+            self._send_all()
 
     def close(self) -> None:
         """Close the socket; a reader sees the end."""
@@ -183,7 +185,7 @@ class Link:
 
     def _post(self, parts: tuple[Part, ...]) -> None:
         self._waiting.append(parts)
-        if not self._is_held or len(parts) > 1:
+        if not self.is_held or len(parts) > 1:
             self._send_all()
 
     def _send_all(self) -> None:

@@ -115,7 +115,7 @@ class WorkerLink(FrameLink):
     ) -> int:
         """See `Link.send`."""
         flags = ONLY | EXPRESS if is_express else ONLY
-        number = self._open(payload, flags, time_left=encode_time(time_left_s))
+        number = self._open(payload, flags, time_left=encode_time(time_left_s) if time_left_s is not None else 0)
         self._takers[number] = taker
         return number
 

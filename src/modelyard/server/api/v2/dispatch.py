@@ -30,6 +30,7 @@ from modelyard.server.api.v2.scope import AppNames, names_of
 from modelyard.server.records import Caller
 from modelyard.server.telemetry.requests import GONE, Stopwatch, peek_code
 from modelyard.server.telemetry.telemetry import Telemetry
+from modelyard.server.telemetry.tracing import Trace
 from modelyard.wire.methods import Method, load_methods
 from modelyard.wire.pieces import Payload
 from modelyard.wire.status import SUCCESS, codes_of
@@ -133,7 +134,8 @@ class V2:
             errand.call = call = self._authorize(self._methods[name], caller, incoming, envelope, watch, errand)
             if self._tracing is not None:
                 watch.trace = self._tracing.start(name, errand.request_id, envelope.headers, envelope.trace)
-                _tell_caller(watch, caller)
+                if watch.trace is not None:
+                    _tell_caller(watch.trace, caller)
             errand.passage = self._senders[name](call, incoming.message, errand)
         except ModelyardError:
             return False
@@ -210,16 +212,16 @@ class V2:
         if caller is not None:
             key = self._access.authorize(caller, method, user_id, app_id)
             user_id, app_id = key.user_id, key.app_id
-            _tell_caller(watch, caller)
+            if watch.trace is not None:
+                _tell_caller(watch.trace, caller)
         return _make_call(
             method, caller, envelope, user_id, app_id, errand=errand, raw=first.raw, named=named, watch=watch
         )
 
 
-def _tell_caller(watch: Stopwatch, caller: Caller) -> None:
-    """Note in its trace, where a request is recorded, what kind of caller it is of."""
-    if watch.trace is not None:
-        watch.trace.caller = "app" if caller.app_ids else "user"
+def _tell_caller(trace: Trace, caller: Caller) -> None:
+    """Note in the trace of a request what kind of caller it is of."""
+    trace.caller = "app" if caller.app_ids else "user"
 
 
 def _make_call(
