@@ -50,8 +50,10 @@ class PlainBodies:
     def _learn(self, body: bytes, told: str) -> None:
         """Where is the text, and does what is around it mean the same with another one?"""
         text = told.encode()
+        if self._lessons >= MAX_LESSONS or not is_simple(text):
+            return
         at = body.rfind(b'"%b"' % text) + 1
-        if self._lessons >= MAX_LESSONS or not at or not is_simple(text):
+        if not at:
             return
         self._lessons += 1
         front, back = body[:at], body[at + len(text) :]
