@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -421,6 +422,35 @@ async def test_a_request_with_a_deadline_is_sent_with_what_is_left_of_it(
     left = served.link.times_left[-1]
     assert left is not None
     assert 8 < left < 9.2
+
+
+async def test_requests_whose_deadlines_differ_go_straight_each_with_its_own(
+    served: Served, clients: list[Grpc | Rest]
+) -> None:
+    client = clients[0]
+    await go_straight(client, served, **deadline_for(client, 9))
+    asked = served.v2.asked
+    for seconds in (5, 3.25, 60, 1.75, 5):
+        await client.ask("hello", **deadline_for(client, seconds))
+        left = served.link.times_left[-1]
+        assert left is not None
+        assert seconds - 1 < left < seconds + 0.2
+    began = time.monotonic()
+    await client.ask("silent", **deadline_for(client, 0.3))
+    assert time.monotonic() - began < 1.7
+    assert served.v2.asked == asked
+
+
+@pytest.mark.parametrize("is_http2", [False, True])
+async def test_a_deadline_that_is_none_is_refused_as_ever(served: Served, *, is_http2: bool) -> None:
+    client, other = (Rest(served, is_http2=is_http2) for _ in range(2))
+    wrong: dict[str, Any] = {"headers": {"request-timeout": "soon"}}
+    ordinary = await other.ask("hello", **wrong)
+    assert ordinary[0] == 400
+    await go_straight(client, served, **deadline_for(client, 9))
+    assert await client.ask("hello", **wrong) == ordinary
+    await client.aclose()
+    await other.aclose()
 
 
 async def test_a_request_is_given_up_at_its_deadline_as_what_is_asked(

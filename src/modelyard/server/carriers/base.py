@@ -44,12 +44,17 @@ class Shortcuts(Protocol):
     """What a carrier may offer beside ASGI. Nothing may depend on it: pure ASGI says the same, and costs more."""
 
     memo: dict[str, Any]
-    """What the application made of the request's head. It is there again when the same head comes again, but for its
-    `content-length`."""
+    """What the application made of the request's head. It is there again when the same head comes again, whatever its
+    `content-length`, `grpc-timeout` and `request-timeout` are then."""
     task: asyncio.Task[None] | None
     """The one that the application answers in."""
     came_at: float
     """When the head came of a request that a `Straight` is given: `time.monotonic()`. Its body may have come later."""
+
+    @property
+    def headers(self) -> Pairs:
+        """The request's, as its scope has them."""
+        ...
 
     @property
     def has_body(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 
-from modelyard.errors import DeadlineExceeded
+from modelyard.errors import DeadlineExceeded, InvalidRequest
 from modelyard.server.api.doorway.caller_head import CallerHead
 from modelyard.server.api.doorway.request_ids import make_request_id
 from modelyard.server.api.doorway.types import Headers, Send
@@ -60,7 +60,7 @@ def offer_straight(
     shortcuts: Shortcuts,
     read: Callable[[bytes], Incoming | None],
     make_errand: Callable[[str, float | None, Shortcuts], DoorErrand],
-    timeout_s: float | None,
+    deadline_of: Callable[[Headers, float], float | None] | None,
 ) -> None:
     """Have the next requests with this head go straight.
 
@@ -72,7 +72,8 @@ def offer_straight(
         shortcuts: Of that request.
         read: The request that is in a body, where that can be sent: see `V2.send`. None for any other.
         make_errand: Made of each, from its id, its deadline and its shortcuts.
-        timeout_s: How long the caller waits, from when the head came; None: as long as it takes.
+        deadline_of: When a request with these headers, which came then, is given up; raises `InvalidRequest`. None: it
+            is waited for.
     """
     name, prefix = method.name, head.prefix
     if STRAIGHT in shortcuts.memo or not v2.sends(name):
@@ -82,7 +83,10 @@ def offer_straight(
         incoming = read(body)
         if incoming is None:
             return False
-        deadline = None if timeout_s is None else shortcuts.came_at + timeout_s
+        try:
+            deadline = None if deadline_of is None else deadline_of(shortcuts.headers, shortcuts.came_at)
+        except InvalidRequest:
+            return False
         errand = make_errand(make_request_id(prefix), deadline, shortcuts)
         if not v2.send(name, incoming, envelope, errand):
             return False

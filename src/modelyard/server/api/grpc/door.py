@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
@@ -77,7 +78,8 @@ class GrpcDoor:
         try:
             method = self._methods.get(scope["path"]) or self._find(scope["path"])
             name = method.name
-            envelope = make_envelope(head.caller, scope["headers"], request_id, read_deadline(head.timeout))
+            deadline = read_deadline(head, scope["headers"], time.monotonic())
+            envelope = make_envelope(head.caller, scope["headers"], request_id, deadline)
             await self._call(method, envelope, head, receive, answer, shortcuts)
         except (Cancelled, OSError):
             log.debug("request.cancelled method=%s request_id=%s", name, request_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from modelyard.errors import Cancelled, DeadlineExceeded, ModelyardError
 from modelyard.server.api.doorway.lifeline import Lifeline, Lookout
@@ -48,7 +49,8 @@ class GrpcHealthDoor:
         head = recall_head(scope)
         answer = Answer(send, make_request_id(None))
         try:
-            with Lifeline(read_deadline(head.timeout), self._lookout, scope.get(SHORTCUTS)) as lifeline:
+            deadline = read_deadline(head, scope["headers"], time.monotonic())
+            with Lifeline(deadline, self._lookout, scope.get(SHORTCUTS)) as lifeline:
                 payload = await read_only_message(await receive(), receive, head.encoding, MAX_REQUEST_BYTES)
                 lifeline.watch(receive)
                 await self._answer(scope["path"], join(payload), head.caller.authorization, answer)

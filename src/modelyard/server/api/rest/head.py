@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from modelyard.errors import InvalidRequest
-from modelyard.server.api.doorway.caller_head import READ_HEADERS, CallerHead, read_caller_head
+from modelyard.server.api.doorway.caller_head import READ_HEADERS, CallerHead, find_last, read_caller_head
 from modelyard.server.api.doorway.shortcuts import recall
-from modelyard.server.api.doorway.types import Scope
+from modelyard.server.api.doorway.types import Headers, Scope
 
 HEAD = "visit"
 """What the memo of a head has its `VisitHead` under."""
@@ -31,7 +30,9 @@ class VisitHead:
     is_compressed: bool
     accepts_events: bool
     """Does it want a stream as server-sent events?"""
-    timeout: bytes | None
+    timeout_at: int | None
+    """Where among the headers its `request-timeout` is, which differs between requests that are alike; None: there
+    is none."""
 
 
 def read_head(scope: Scope) -> VisitHead:
@@ -44,7 +45,7 @@ def read_head(scope: Scope) -> VisitHead:
         caller=read_caller_head(headers, scope["headers"]),
         is_compressed=headers.get(b"content-encoding", IDENTITY).lower() != IDENTITY,
         accepts_events=EVENT_STREAM in headers.get(b"accept", b"").lower(),
-        timeout=headers.get(TIMEOUT_HEADER),
+        timeout_at=find_last(scope["headers"], TIMEOUT_HEADER) if TIMEOUT_HEADER in headers else None,
     )
 
 
@@ -53,9 +54,10 @@ def recall_head(scope: Scope) -> VisitHead:
     return recall(scope, HEAD, read_head)
 
 
-def read_deadline(value: bytes | None) -> float | None:
-    """A `time.monotonic()` value of a `request-timeout` header; raises `InvalidRequest`."""
-    return None if value is None else time.monotonic() + parse_timeout(value)
+def read_deadline(head: VisitHead, headers: Headers, came_at: float) -> float | None:
+    """When the caller gives up a request with these headers, which came then: `time.monotonic()`. Raises
+    `InvalidRequest`."""
+    return None if head.timeout_at is None else came_at + parse_timeout(headers[head.timeout_at][1])
 
 
 def parse_timeout(text: bytes) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
@@ -58,7 +59,7 @@ class Visit:
 
     def make_envelope(self) -> Envelope:
         """What dispatch needs; raises `InvalidRequest` for a wrong timeout."""
-        deadline = read_deadline(self.head.timeout)
+        deadline = read_deadline(self.head, self.scope["headers"], time.monotonic())
         return make_envelope(self.head.caller, self.scope["headers"], self.request_id, deadline)
 
     async def reply(self, method: Method, reply: Reply) -> None:

@@ -168,6 +168,11 @@ class Exchange(ABC):
         if self._is_gone:
             callback()
 
+    @property
+    @abstractmethod
+    def headers(self) -> Headers:
+        """See `Shortcuts`."""
+
     @abstractmethod
     def reply(self, status: int, headers: Headers, body: bytes, trailers: Headers | None = None) -> bool:
         """See `Shortcuts`."""

@@ -9,7 +9,8 @@ from modelyard.server.carriers.base import STREAM_PATHS
 from modelyard.server.carriers.http.exchange import Headers, Scope
 
 GRPC_TYPE: Final = b"application/grpc"
-LENGTH: Final = b"content-length"
+VARYING: Final = frozenset({b"content-length", b"grpc-timeout", b"request-timeout"})
+"""Heads that differ in nothing but what these say are alike: how long the body is, and how long the client waits."""
 SAME: Final = ("method", "raw_path", "query_string", "http_version")
 """What makes two requests alike, beside their headers."""
 LENGTH_DIGITS: Final = 18
@@ -35,7 +36,8 @@ def may_be_silent(path: str, headers: Headers) -> bool:
 
 
 def are_alike(one: Scope, other: Scope, headers: Headers, others: Headers) -> bool:
-    """Are two heads the same, but for how long their bodies are? Then what was made of one is good for the other."""
-    if len(headers) != len(others) or any(one.get(name) != other.get(name) for name in SAME):
+    """Are two heads the same, but for what varies? Then what was made of one is good for the other."""
+    if len(headers) != len(others) or [one.get(name) for name in SAME] != [other.get(name) for name in SAME]:
         return False
-    return all(a == b or a[0] == b[0] == LENGTH for a, b in zip(headers, others, strict=True))
+    differing = [a[0] if a[0] == b[0] else b"" for a, b in zip(headers, others, strict=True) if a != b]
+    return VARYING.issuperset(differing)

@@ -65,6 +65,11 @@ class Http1Exchange(Exchange):
         """Does the client wait for a word before it sends the body?"""
 
     @property
+    def headers(self) -> Headers:
+        """See `Shortcuts`."""
+        return self.head.headers
+
+    @property
     def is_silent(self) -> bool:
         """May its body pause for as long as it likes?"""
         return may_be_silent(self.head.scope["path"], self.head.headers)

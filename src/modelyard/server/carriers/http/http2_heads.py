@@ -113,7 +113,7 @@ def _make_head(base: Scope, fields: Headers, stream: int) -> Head:
     if not path.startswith(b"/") and not (path == b"*" and method == b"OPTIONS"):
         raise Http2Error(PROTOCOL_ERROR, ":path has to begin with a slash", stream)
     if authority is not None:
-        headers = [(b"host", authority), *(one for one in headers if one[0] != b"host")]
+        headers = [(b"host", authority), *[one for one in headers if one[0] != b"host"]]
     if cookies:
         headers.append((b"cookie", b"; ".join(cookies)))
     scope = base | split_target(path) | {"method": method.decode("latin-1"), "headers": headers}

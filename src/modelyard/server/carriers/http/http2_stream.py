@@ -179,6 +179,12 @@ class Http2Stream(Exchange):
         if self.task is not None:
             self.task.add_done_callback(self._on_cancelled)
 
+    @property
+    def headers(self) -> Headers:
+        """See `Shortcuts`."""
+        headers: Headers = self.head.scope["headers"]
+        return headers
+
     # The answer.
 
     def reply(self, status: int, headers: Headers, body: bytes, trailers: Headers | None = None) -> bool:
