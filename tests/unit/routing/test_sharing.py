@@ -71,10 +71,10 @@ def test_what_was_held_up_by_a_burst_decides_nothing() -> None:
     assert sharing.divides(100.0)
 
 
-async def make_router() -> tuple[Router, FakeLink]:
+async def make_router(*, slots: int = SLOTS, batch: int = 1) -> tuple[Router, FakeLink]:
     """A replica that is known as quick."""
     router, link = Router(queue=QueueLimits(size=100)), FakeLink()
-    router.add("r", "v", link, SLOTS, PREDICT)
+    router.add("r", "v", link, slots, PREDICT, batch=batch)
     for _ in range(EVIDENCE):
         await finish(link, [call(router, caller="a")])
     return router, link
@@ -120,6 +120,15 @@ async def test_a_share_is_of_each_replica(replicas: int) -> None:
     flood = [call(router, caller="a") for _ in range(20)]
     await settle()
     assert sum(held for _, held, _ in router.list_held()) == SHARE * replicas
+    await finish(link, flood)
+
+
+async def test_a_share_is_what_is_merged_into_a_call() -> None:
+    router, link = await make_router(slots=32, batch=5)
+    await finish(link, [call(router, caller="b")])
+    flood = [call(router, caller="a") for _ in range(20)]
+    await settle()
+    assert router.in_flight("r") == 5
     await finish(link, flood)
 
 

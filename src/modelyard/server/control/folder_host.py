@@ -300,7 +300,8 @@ class FolderHost:
         if self._routed == (spec.replica_id, methods):
             return
         self._routed = (spec.replica_id, methods)
-        router.add(spec.replica_id, spec.version_id, replica.link, count_slots(spec), methods)
+        slots, batch = count_slots(spec), spec.batching.max_size
+        router.add(spec.replica_id, spec.version_id, replica.link, slots, methods, batch=batch)
 
     async def _retire(self, replica: Replica) -> None:
         """Let the old replica finish what it holds."""

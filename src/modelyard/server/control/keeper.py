@@ -262,7 +262,8 @@ class Keeper:
         means, spec = self._means, replica.spec
         self.ready_at = time.monotonic()
         self._say(f"Replica {spec.replica_id} is ready: {', '.join(sorted(status.methods)) or 'no methods'}")
-        means.router.add(spec.replica_id, spec.version_id, replica.link, count_slots(spec), status.methods)
+        slots, batch = count_slots(spec), spec.batching.max_size
+        means.router.add(spec.replica_id, spec.version_id, replica.link, slots, status.methods, batch=batch)
         await means.verdicts.note_signatures(self.version, status.signatures)
         self.is_ready = True
         await means.verdicts.ready(spec.version_id, outcome)

@@ -68,6 +68,8 @@ class Group:
         self._streams: Counter[str] = Counter()
         self._pace = Pace()
         self._sharing = Sharing(self._pace)
+        self._share = 0
+        """Of each caller, at all replicas."""
         self._guard: asyncio.TimerHandle | None = None
         """Looks after those who wait for a share."""
         self._brake = Brake()
@@ -121,9 +123,10 @@ class Group:
             return time.monotonic()
         return self.used_at or None
 
-    def add(self, replica_id: str, link: Link, size: int, methods: frozenset[str]) -> Slots:
-        """A replica is ready: it serves who waits, and then whoever comes."""
-        slots = self._replicas[replica_id] = Slots(replica_id, link, size, methods)
+    def add(self, replica_id: str, link: Link, size: int, methods: frozenset[str], *, batch: int = 1) -> Slots:
+        """A replica is ready: it serves who waits, and then whoever comes. See `Router.add`."""
+        slots = self._replicas[replica_id] = Slots(replica_id, link, size, methods, share=max(SHARE, batch))
+        self._count_share()
         if self._orphaned is not None:
             self._orphaned.cancel()
             self._orphaned = None
@@ -135,6 +138,7 @@ class Group:
     def remove(self, replica_id: str) -> None:
         """A replica leaves, or has gone."""
         del self._replicas[replica_id]
+        self._count_share()
         if not self._replicas:
             self.is_ready = False
             self.ready.clear()
@@ -285,7 +289,10 @@ class Group:
         return SIZES_FOR_ONE if self._pace.is_quick else 1
 
     def _has_share(self, caller: str) -> bool:
-        return self._held.get(caller, 0) >= SHARE * len(self._replicas)
+        return self._held.get(caller, 0) >= self._share
+
+    def _count_share(self) -> None:
+        self._share = sum(one.share for one in self._replicas.values())
 
     def _list_sated(self) -> dict[str, int] | None:
         """Who gets no more, and holds how much; None: nobody."""

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from modelyard.server.backends.base import Link
+from modelyard.server.routing.sharing import SHARE
 
 MAX_STREAMS = 256
 """Open streams a replica. They take no slot: most of the time they wait for their callers."""
@@ -30,15 +31,18 @@ class Slots:
         "link",
         "methods",
         "replica_id",
+        "share",
         "size",
         "spare",
         "streams",
     )
 
-    def __init__(self, replica_id: str, link: Link, size: int, methods: frozenset[str]) -> None:
+    def __init__(self, replica_id: str, link: Link, size: int, methods: frozenset[str], *, share: int = SHARE) -> None:
         self.replica_id = replica_id
         self.link = link
         self.size = size
+        self.share = share
+        """How many of each caller, where several share a quick model: see `Sharing`."""
         self.spare = max(1, size // SLOTS_A_SPARE)
         self.methods = methods
         self.in_flight = 0

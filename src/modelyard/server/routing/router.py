@@ -41,7 +41,9 @@ class Router:
         self._versions: dict[str, str] = {}
         self._replicas: dict[str, Slots] = {}
 
-    def add(self, replica_id: str, version_id: str, link: Link, slots: int, methods: frozenset[str]) -> None:
+    def add(
+        self, replica_id: str, version_id: str, link: Link, slots: int, methods: frozenset[str], *, batch: int = 1
+    ) -> None:
         """A replica is ready.
 
         Args:
@@ -50,10 +52,11 @@ class Router:
             link: Where its requests go.
             slots: How many it may hold at once, 1 or more: a few more than it works on keep it busy.
             methods: Of `predict generate stream`, what its class implements.
+            batch: How many inputs it merges into one call.
         """
         self.remove(replica_id)
         self._versions[replica_id] = version_id
-        self._replicas[replica_id] = self._group(version_id).add(replica_id, link, slots, methods)
+        self._replicas[replica_id] = self._group(version_id).add(replica_id, link, slots, methods, batch=batch)
 
     def remove(self, replica_id: str) -> None:
         """Give a replica no more requests; what it holds goes on, see `drained`. Idempotent."""

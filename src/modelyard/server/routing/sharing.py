@@ -12,7 +12,7 @@ from __future__ import annotations
 from modelyard.server.routing.pace import Pace
 
 SHARE = 2
-"""Requests of each caller at each replica."""
+"""Requests of each caller at each replica; of one that merges more into a call, as many as that."""
 SHARED_S = 2.0
 """For so long after another caller came a version counts as shared."""
 FEW, BRIEF_S = SHARE + 1, 0.002
