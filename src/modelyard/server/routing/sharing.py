@@ -20,7 +20,7 @@ FEW, BRIEF_S = SHARE + 1, 0.002
 DOUBTS = 16
 """So many more that take longer than that do not."""
 PATIENCE_S = 0.05
-"""Whoever waits longest for a share waits no longer than this while nobody in front of it is served."""
+"""How often it is looked whether the line moves: where the same one waits longest twice, shares hold it up."""
 
 
 class Sharing:
