@@ -111,24 +111,19 @@ async def test_several_callers_fill_the_slots_and_no_more() -> None:
     await finish(link, tasks)
 
 
-@pytest.mark.parametrize("replicas", [1, 3])
-async def test_a_share_is_of_each_replica(replicas: int) -> None:
-    router, link = await make_router()
+@pytest.mark.parametrize(
+    ("replicas", "slots", "batch", "share"), [(1, SLOTS, 1, SHARE), (3, SLOTS, 1, 3 * SHARE), (1, 32, 5, 5)]
+)
+async def test_a_share_is_of_each_replica_and_what_it_merges_into_a_call(
+    replicas: int, slots: int, batch: int, share: int
+) -> None:
+    router, link = await make_router(slots=slots, batch=batch)
     for number in range(1, replicas):
-        router.add(f"r{number}", "v", link, SLOTS, PREDICT)
+        router.add(f"r{number}", "v", link, slots, PREDICT, batch=batch)
     await finish(link, [call(router, caller="b")])
     flood = [call(router, caller="a") for _ in range(20)]
     await settle()
-    assert sum(held for _, held, _ in router.list_held()) == SHARE * replicas
-    await finish(link, flood)
-
-
-async def test_a_share_is_what_is_merged_into_a_call() -> None:
-    router, link = await make_router(slots=32, batch=5)
-    await finish(link, [call(router, caller="b")])
-    flood = [call(router, caller="a") for _ in range(20)]
-    await settle()
-    assert router.in_flight("r") == 5
+    assert sum(held for _, held, _ in router.list_held()) == share
     await finish(link, flood)
 
 

@@ -266,8 +266,10 @@ class Group:
     def _serve(self) -> None:
         """Give what is free to those who wait; what is spared, to those of them who hold nothing."""
         while self.line.turns.waiting:
-            slots, without = self._choose(self.line.turns.only), self._list_sated()
-            if slots is None:
+            slots = self._choose(self.line.turns.only)
+            if slots is not None:
+                without = self._list_sated()
+            else:
                 slots, without = choose_spare(self._replicas.values(), sizes=self._sizes), self._held
             if slots is None or not self.line.serve(slots, self._hold, without):
                 return
@@ -276,9 +278,12 @@ class Group:
         """A free replica. For a caller who is alone with a quick model also one that holds its number already: each
         time that the gateway and the worker wake each other, more requests go along. Where others came a moment ago,
         none for who has a share."""
+        is_divided = self.used_at < self._sharing.until and self._sharing.divides(self.used_at)
+        if is_divided and caller is not None and self._has_share(caller):
+            return None
         free = choose(self._replicas.values())
-        if self.used_at < self._sharing.until and self._sharing.divides(self.used_at):
-            return None if caller is not None and self._has_share(caller) else free
+        if is_divided:
+            return free
         if free is None and self._pace.is_quick and len(self._held) == 1 and caller in self._held:
             return choose(self._replicas.values(), sizes=SIZES_FOR_ONE)
         return free

@@ -39,11 +39,6 @@ def read_caller_head(headers: Mapping[bytes, bytes], pairs: Headers) -> CallerHe
     )
 
 
-def find_last(headers: Headers, name: bytes) -> int:
-    """Where the last header of this name is."""
-    return max(place for place, (one, _) in enumerate(headers) if one == name)
-
-
 def make_envelope(head: CallerHead, headers: Headers, request_id: str, deadline: float | None) -> Envelope:
     """What dispatch needs."""
     return Envelope(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from modelyard.errors import DeadlineExceeded, InvalidRequest
 from modelyard.server.api.doorway.caller_head import CallerHead
+from modelyard.server.api.doorway.deadlines import DeadlineOf
 from modelyard.server.api.doorway.request_ids import make_request_id
 from modelyard.server.api.doorway.types import Headers, Send
 from modelyard.server.api.v2.call import Envelope, Incoming
@@ -60,7 +61,7 @@ def offer_straight(
     shortcuts: Shortcuts,
     read: Callable[[bytes], Incoming | None],
     make_errand: Callable[[str, float | None, Shortcuts], DoorErrand],
-    deadline_of: Callable[[Headers, float], float | None] | None,
+    deadline_of: DeadlineOf | None,
 ) -> None:
     """Have the next requests with this head go straight.
 
@@ -72,8 +73,7 @@ def offer_straight(
         shortcuts: Of that request.
         read: The request that is in a body, where that can be sent: see `V2.send`. None for any other.
         make_errand: Made of each, from its id, its deadline and its shortcuts.
-        deadline_of: When a request with these headers, which came then, is given up; raises `InvalidRequest`. None: it
-            is waited for.
+        deadline_of: When each is given up; None: it is waited for.
     """
     name, prefix = method.name, head.prefix
     if STRAIGHT in shortcuts.memo or not v2.sends(name):

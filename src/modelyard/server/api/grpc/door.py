@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from modelyard.errors import Cancelled, DeadlineExceeded, InvalidRequest, MethodNotImplemented, ModelyardError, TooLarge
 from modelyard.server.api.doorway.caller_head import make_envelope
+from modelyard.server.api.doorway.deadlines import read_deadline
 from modelyard.server.api.doorway.inflow import Inflow
 from modelyard.server.api.doorway.lifeline import Lifeline, Lookout
 from modelyard.server.api.doorway.request_ids import make_request_id
@@ -19,7 +19,6 @@ from modelyard.server.api.grpc.framing import MAX_MESSAGE_BYTES
 from modelyard.server.api.grpc.metadata import (
     ACCEPT_ENCODING,
     CallHead,
-    read_deadline,
     recall_head,
     retry_trailers,
 )
@@ -78,7 +77,7 @@ class GrpcDoor:
         try:
             method = self._methods.get(scope["path"]) or self._find(scope["path"])
             name = method.name
-            deadline = read_deadline(head, scope["headers"], time.monotonic())
+            deadline = read_deadline(head.deadline_of, scope["headers"])
             envelope = make_envelope(head.caller, scope["headers"], request_id, deadline)
             await self._call(method, envelope, head, receive, answer, shortcuts)
         except (Cancelled, OSError):

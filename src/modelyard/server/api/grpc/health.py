@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from modelyard.errors import Cancelled, DeadlineExceeded, ModelyardError
+from modelyard.server.api.doorway.deadlines import read_deadline
 from modelyard.server.api.doorway.lifeline import Lifeline, Lookout
 from modelyard.server.api.doorway.request_ids import make_request_id
 from modelyard.server.api.doorway.types import Receive, Scope, Send
 from modelyard.server.api.grpc.answer import Answer
-from modelyard.server.api.grpc.metadata import read_deadline, recall_head
+from modelyard.server.api.grpc.metadata import recall_head
 from modelyard.server.api.grpc.requests import read_only_message
 from modelyard.server.api.v2.health import Health, check_service
 from modelyard.server.carriers.base import SHORTCUTS
@@ -49,7 +49,7 @@ class GrpcHealthDoor:
         head = recall_head(scope)
         answer = Answer(send, make_request_id(None))
         try:
-            deadline = read_deadline(head, scope["headers"], time.monotonic())
+            deadline = read_deadline(head.deadline_of, scope["headers"])
             with Lifeline(deadline, self._lookout, scope.get(SHORTCUTS)) as lifeline:
                 payload = await read_only_message(await receive(), receive, head.encoding, MAX_REQUEST_BYTES)
                 lifeline.watch(receive)

@@ -7,7 +7,8 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from modelyard.errors import InvalidRequest
-from modelyard.server.api.doorway.caller_head import READ_HEADERS, CallerHead, find_last, read_caller_head
+from modelyard.server.api.doorway.caller_head import READ_HEADERS, CallerHead, read_caller_head
+from modelyard.server.api.doorway.deadlines import DeadlineOf, find_deadline
 from modelyard.server.api.doorway.request_ids import ANSWER_HEADER
 from modelyard.server.api.doorway.shortcuts import recall
 from modelyard.server.api.doorway.types import Headers, Scope
@@ -18,8 +19,7 @@ HEAD = "call"
 """What the memo of a head has its `CallHead` under."""
 CONTENT_TYPE = (b"content-type", b"application/grpc")
 ACCEPT_ENCODING = (b"grpc-accept-encoding", ",".join(ACCEPTED_ENCODINGS).encode())
-TIMEOUT_HEADER = b"grpc-timeout"
-WANTED = READ_HEADERS | {TIMEOUT_HEADER, b"grpc-encoding", b"grpc-accept-encoding"}
+WANTED = READ_HEADERS | {b"grpc-encoding", b"grpc-accept-encoding"}
 TIMEOUT_DIGITS = 8
 TIMEOUT_UNITS_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
@@ -34,9 +34,8 @@ class CallHead:
     """How compressed messages of the request are compressed."""
     is_gzip: bool
     """Does the client compress with gzip itself, and take it? Then its answers are compressed, too."""
-    timeout_at: int | None
-    """Where among the headers its `grpc-timeout` is, which differs between requests that are alike; None: there is
-    none."""
+    deadline_of: DeadlineOf | None
+    """When its caller gives up, by `grpc-timeout`."""
 
 
 def read_head(headers: Headers) -> CallHead:
@@ -47,7 +46,7 @@ def read_head(headers: Headers) -> CallHead:
         caller=read_caller_head(metadata, headers),
         encoding=metadata.get(b"grpc-encoding", b"").decode("latin-1") or IDENTITY,
         is_gzip=metadata.get(b"grpc-encoding") == b"gzip" and any(one.strip() == b"gzip" for one in accepted),
-        timeout_at=find_last(headers, TIMEOUT_HEADER) if TIMEOUT_HEADER in metadata else None,
+        deadline_of=find_deadline(headers, b"grpc-timeout", parse_timeout),
     )
 
 
@@ -58,12 +57,6 @@ def recall_head(scope: Scope) -> CallHead:
 
 def _read_scope(scope: Scope) -> CallHead:
     return read_head(scope["headers"])
-
-
-def read_deadline(head: CallHead, headers: Headers, came_at: float) -> float | None:
-    """When the caller gives up a request with these headers, which came then: `time.monotonic()`. Raises
-    `InvalidRequest`."""
-    return None if head.timeout_at is None else came_at + parse_timeout(headers[head.timeout_at][1])
 
 
 def parse_timeout(text: bytes) -> float:

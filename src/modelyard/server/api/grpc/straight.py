@@ -10,7 +10,7 @@ from modelyard.server.api.doorway.types import Send
 from modelyard.server.api.grpc.answer import COPY_BELOW_BYTES, STATUS_OK, Answer
 from modelyard.server.api.grpc.compression import IDENTITY
 from modelyard.server.api.grpc.framing import frame_prefix
-from modelyard.server.api.grpc.metadata import CallHead, answer_headers, read_deadline, retry_trailers
+from modelyard.server.api.grpc.metadata import CallHead, answer_headers, retry_trailers
 from modelyard.server.api.grpc.requests import take_plain
 from modelyard.server.api.v2.call import UNREAD, Envelope, Incoming, Reply
 from modelyard.server.api.v2.dispatch import V2
@@ -51,8 +51,7 @@ def offer_grpc(
     """Have the next requests with this head go straight, where it asks for nothing that takes more."""
     if head.encoding == IDENTITY:
         read = partial(_read_body, method, max_message_bytes)
-        deadline_of = None if head.timeout_at is None else partial(read_deadline, head)
-        offer_straight(v2, method, head.caller, envelope, shortcuts, read, GrpcErrand, deadline_of)
+        offer_straight(v2, method, head.caller, envelope, shortcuts, read, GrpcErrand, head.deadline_of)
 
 
 def _read_body(method: Method, max_message_bytes: int, body: bytes) -> Incoming | None:

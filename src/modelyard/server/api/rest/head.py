@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelyard.errors import InvalidRequest
-from modelyard.server.api.doorway.caller_head import READ_HEADERS, CallerHead, find_last, read_caller_head
+from modelyard.server.api.doorway.caller_head import READ_HEADERS, CallerHead, read_caller_head
+from modelyard.server.api.doorway.deadlines import DeadlineOf, find_deadline
 from modelyard.server.api.doorway.shortcuts import recall
-from modelyard.server.api.doorway.types import Headers, Scope
+from modelyard.server.api.doorway.types import Scope
 
 HEAD = "visit"
 """What the memo of a head has its `VisitHead` under."""
@@ -16,7 +17,7 @@ TIMEOUT_HEADER = b"request-timeout"
 MAX_TIMEOUT_S = 1e8
 IDENTITY = b"identity"
 EVENT_STREAM = b"text/event-stream"
-WANTED = READ_HEADERS | {b"accept", b"content-encoding", TIMEOUT_HEADER}
+WANTED = READ_HEADERS | {b"accept", b"content-encoding"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,9 +31,8 @@ class VisitHead:
     is_compressed: bool
     accepts_events: bool
     """Does it want a stream as server-sent events?"""
-    timeout_at: int | None
-    """Where among the headers its `request-timeout` is, which differs between requests that are alike; None: there
-    is none."""
+    deadline_of: DeadlineOf | None
+    """When its caller gives up, by `request-timeout`."""
 
 
 def read_head(scope: Scope) -> VisitHead:
@@ -45,19 +45,13 @@ def read_head(scope: Scope) -> VisitHead:
         caller=read_caller_head(headers, scope["headers"]),
         is_compressed=headers.get(b"content-encoding", IDENTITY).lower() != IDENTITY,
         accepts_events=EVENT_STREAM in headers.get(b"accept", b"").lower(),
-        timeout_at=find_last(scope["headers"], TIMEOUT_HEADER) if TIMEOUT_HEADER in headers else None,
+        deadline_of=find_deadline(scope["headers"], TIMEOUT_HEADER, parse_timeout),
     )
 
 
 def recall_head(scope: Scope) -> VisitHead:
     """As `read_head`, and once where the carrier knows the same head again."""
     return recall(scope, HEAD, read_head)
-
-
-def read_deadline(head: VisitHead, headers: Headers, came_at: float) -> float | None:
-    """When the caller gives up a request with these headers, which came then: `time.monotonic()`. Raises
-    `InvalidRequest`."""
-    return None if head.timeout_at is None else came_at + parse_timeout(headers[head.timeout_at][1])
 
 
 def parse_timeout(text: bytes) -> float:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from modelyard.errors import DeadlineExceeded
 from modelyard.server.api.doorway.straight import DoorErrand, offer_straight
 from modelyard.server.api.doorway.types import Send
 from modelyard.server.api.rest.answers import make_headers, render_answer, send_body, send_failure
-from modelyard.server.api.rest.head import VisitHead, read_deadline
+from modelyard.server.api.rest.head import VisitHead
 from modelyard.server.api.rest.plain_bodies import PlainBodies
 from modelyard.server.api.rest.routes import Match
 from modelyard.server.api.v2.call import Envelope, Reply
@@ -37,5 +35,4 @@ def offer_rest(v2: V2, match: Match, head: VisitHead, envelope: Envelope, shortc
     """Have the next requests with this head go straight, where it asks for nothing that takes more."""
     if not head.is_head:
         read = PlainBodies(match).read
-        deadline_of = None if head.timeout_at is None else partial(read_deadline, head)
-        offer_straight(v2, match.route.method, head.caller, envelope, shortcuts, read, RestErrand, deadline_of)
+        offer_straight(v2, match.route.method, head.caller, envelope, shortcuts, read, RestErrand, head.deadline_of)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 from modelyard.errors import ModelyardError
 from modelyard.server.api.doorway.caller_head import make_envelope
+from modelyard.server.api.doorway.deadlines import read_deadline
 from modelyard.server.api.doorway.request_ids import make_request_id
 from modelyard.server.api.doorway.types import Event, Headers, Receive, Scope, Send
 from modelyard.server.api.rest.answers import JSON_TYPE, render_answer, send_body, send_error, send_failure
-from modelyard.server.api.rest.head import read_deadline, recall_head
+from modelyard.server.api.rest.head import recall_head
 from modelyard.server.api.rest.streams import StreamAnswer
 from modelyard.server.api.v2.call import Envelope, Reply
 from modelyard.server.api.v2.failures import log_failure
@@ -59,7 +59,7 @@ class Visit:
 
     def make_envelope(self) -> Envelope:
         """What dispatch needs; raises `InvalidRequest` for a wrong timeout."""
-        deadline = read_deadline(self.head, self.scope["headers"], time.monotonic())
+        deadline = read_deadline(self.head.deadline_of, self.scope["headers"])
         return make_envelope(self.head.caller, self.scope["headers"], self.request_id, deadline)
 
     async def reply(self, method: Method, reply: Reply) -> None:

@@ -253,10 +253,8 @@ class Http1Connection(asyncio.Protocol):
             self._context.run(self._read, kept)  # without what the last request has set in its own
 
     def _has_small_rest(self) -> bool:
-        """Is all of the body there, or so much that the rest may as well be read?"""
+        """Is so much of a body there, which is not whole, that the rest may as well be read?"""
         reader = self._reader
-        if reader.is_whole:
-            return True
         is_held_back = self._exchange is not None and self._exchange.expects_continue
         return reader.left_bytes is not None and reader.left_bytes <= REST_BYTES and not is_held_back
 
