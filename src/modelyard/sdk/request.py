@@ -77,6 +77,10 @@ class CurrentRequest:
 
 _NONE = CurrentRequest()
 _current: ContextVar[CurrentRequest] = ContextVar("modelyard_request", default=_NONE)
+begin_work = _current.set
+"""For the worker: this thread works on a request from here on. What it gives is for `end_work`."""
+end_work = _current.reset
+"""The thread works on what it worked on before."""
 
 
 def current_request() -> CurrentRequest:
@@ -85,18 +89,3 @@ def current_request() -> CurrentRequest:
     Threads that the author starts do not know it: ask before, and hand it over.
     """
     return _current.get()
-
-
-class WorkingOn:
-    """Code in this block works on a request. For the worker: a class, for a generator costs three times as much."""
-
-    __slots__ = ("_request", "_token")
-
-    def __init__(self, request: CurrentRequest) -> None:
-        self._request = request
-
-    def __enter__(self) -> None:
-        self._token = _current.set(self._request)
-
-    def __exit__(self, *_raised: object) -> None:
-        _current.reset(self._token)

@@ -214,34 +214,9 @@ class FrameDecoder:
             InternalError: A frame is of no known kind. The stream cannot be read on.
         """
         if self._large is not None:
-            frame = self._large.advance(size)
-            if frame is None:
-                return []
-            self._large = None
-            return [frame._replace(payload=self.fetch(frame.payload)) if frame.flags & SHARED else frame]
-        self._end += size
-        frames = self._cut_frames()
-        if self._start == self._end:
-            self._start = self._end = 0
-        else:
-            self._make_room()
-        return frames
-
-    def feed(self, data: bytes) -> list[Frame]:
-        """Take bytes that were received elsewhere (copies them)."""
+            return self._advance_large(self._large, size)
         frames: list[Frame] = []
-        rest = memoryview(data)
-        while rest:
-            room = self.writable()
-            taken = rest[: len(room)]
-            room[: len(taken)] = taken
-            rest = rest[len(taken) :]
-            frames += self.advance(len(taken))
-        return frames
-
-    def _cut_frames(self) -> list[Frame]:
-        frames: list[Frame] = []
-        start, end, view = self._start, self._end, self._view
+        start, end, view = self._start, self._end + size, self._view
         while end - start >= HEADER_BYTES:
             size, number, flags, time_left, request_id = HEADER.unpack_from(view, start)
             kind = _KINDS[number]
@@ -260,16 +235,38 @@ class FrameDecoder:
                 payload = self.fetch(payload)
             frames.append(_make_frame((kind, flags, request_id, payload, time_left)))
             start = body + size
-        self._start = start
+        if start == end:
+            self._start = self._end = 0
+        else:
+            self._make_room(start, end)
         return frames
 
-    def _make_room(self) -> None:
-        """Move a beginning of a frame to the front when it stands in the second half. It is short (a quarter and a
-        header at most), so there is always room, and few bytes move for many received."""
-        start, end = self._start, self._end
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take bytes that were received elsewhere (copies them)."""
+        frames: list[Frame] = []
+        rest = memoryview(data)
+        while rest:
+            room = self.writable()
+            taken = rest[: len(room)]
+            room[: len(taken)] = taken
+            rest = rest[len(taken) :]
+            frames += self.advance(len(taken))
+        return frames
+
+    def _advance_large(self, large: _LargePayload, size: int) -> list[Frame]:
+        frame = large.advance(size)
+        if frame is None:
+            return []
+        self._large = None
+        return [frame._replace(payload=self.fetch(frame.payload)) if frame.flags & SHARED else frame]
+
+    def _make_room(self, start: int, end: int) -> None:
+        """Keep the beginning of a frame; move it to the front when it stands in the second half. It is short (a quarter
+        and a header at most), so there is always room, and few bytes move for many received."""
         if start >= len(self._buffer) // 2:
             self._buffer[: end - start] = self._view[start:end]
-            self._start, self._end = 0, end - start
+            start, end = 0, end - start
+        self._start, self._end = start, end
 
 
 def _fetch_nothing(place: bytes) -> bytes:

@@ -17,7 +17,7 @@ from modelyard.errors import (
     NotImplementedByModel,
     PredictionFailed,
 )
-from modelyard.sdk.request import CurrentRequest, WorkingOn
+from modelyard.sdk.request import CurrentRequest, begin_work, end_work
 from modelyard.wire.frames import ITEM, LAST, Kind
 from modelyard.wire.messages import DecodeError, MultiOutputResponse, PostModelOutputsRequest
 from modelyard.wire.worker_errors import encode_error, is_believed
@@ -68,7 +68,12 @@ class Invoker:
     def run(self, task: Task) -> None:
         """Answer one request: items and their end, or an error. Nothing is sent for a request that was cancelled."""
         try:
-            self._answer(task)
+            if (task.is_cancelled or task.deadline is not None) and not self.is_awaited(task):
+                return
+            if task.method == "predict":
+                self.send_answer(task, self._predict(task))
+            else:
+                self._answer_in_items(task)
         except BaseException as error:  # noqa: BLE001 - the boundary to the author's code: it fails this request only
             self.report(task, error)
 
@@ -94,8 +99,12 @@ class Invoker:
 
     def call_predict(self, request: PostModelOutputsRequest, tasks: Sequence[Task]) -> object:
         """What the author's predict returns for the request of these. Raises what it raises."""
-        with WorkingOn(CurrentRequest(tasks)):
-            return finish_coroutine(self._model.front.predict(request))
+        working = begin_work(CurrentRequest(tasks))
+        try:
+            answer = self._model.front.predict(request)
+            return answer if isinstance(answer, MultiOutputResponse) else finish_coroutine(answer)
+        finally:
+            end_work(working)
 
     def count_call(self, tasks: Sequence[Task], inputs: int, began: float, answer: MultiOutputResponse | None) -> None:
         """A call of predict for these is over, which began at this time and gave this; None: it failed."""
@@ -125,15 +134,6 @@ class Invoker:
             of = f" request_id={task.wire_id}" if task.wire_id else ""
             say(f"{task.method} failed{of}: {told.message}\n{told.details}".rstrip())
 
-    def _answer(self, task: Task) -> None:
-        if (task.is_cancelled or task.deadline is not None) and not self.is_awaited(task):
-            return
-        if task.method == "predict":
-            self.send_answer(task, self._predict(task))
-            return
-        with WorkingOn(CurrentRequest((task,))):
-            self._send_all(task, self._generate(task) if task.method == "generate" else self._stream(task))
-
     def _predict(self, task: Task) -> bytes:
         payload = task.take_first()
         request = parse_request(payload)
@@ -156,6 +156,13 @@ class Invoker:
         if inputs != outputs and not self._has_warned:
             self._warn(inputs, outputs)
         return encoded
+
+    def _answer_in_items(self, task: Task) -> None:
+        working = begin_work(CurrentRequest((task,)))
+        try:
+            self._send_all(task, self._generate(task) if task.method == "generate" else self._stream(task))
+        finally:
+            end_work(working)
 
     def _generate(self, task: Task) -> object:
         self.check_implemented("generate")

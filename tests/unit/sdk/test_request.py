@@ -9,7 +9,7 @@ import pytest
 import modelyard
 from modelyard.errors import Cancelled
 from modelyard.sdk.logger import get_logger
-from modelyard.sdk.request import CurrentRequest, WorkingOn, current_request
+from modelyard.sdk.request import CurrentRequest, begin_work, current_request, end_work
 
 
 @dataclass
@@ -26,9 +26,10 @@ def test_outside_of_a_request_there_is_nothing_to_cancel() -> None:
     current_request().check()
 
 
-def test_request_is_known_inside_of_its_block_alone() -> None:
-    with WorkingOn(CurrentRequest([Caller("a", traceparent="00-1")])):
-        assert (current_request().id, current_request().traceparent) == ("a", "00-1")
+def test_request_is_known_until_work_on_it_ends() -> None:
+    working = begin_work(CurrentRequest([Caller("a", traceparent="00-1")]))
+    assert (current_request().id, current_request().traceparent) == ("a", "00-1")
+    end_work(working)
     assert current_request().id == ""
 
 
@@ -52,8 +53,9 @@ def test_lines_of_our_logger_have_the_request_id(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("sys.stderr", written)
     logger = get_logger(logging.INFO, "test-request-ids")
     logger.info("before")
-    with WorkingOn(CurrentRequest([Caller("abc")])):
-        logger.info("during")
+    working = begin_work(CurrentRequest([Caller("abc")]))
+    logger.info("during")
+    end_work(working)
     assert written.getvalue().splitlines() == [
         "INFO test-request-ids: before",
         "INFO test-request-ids: during request_id=abc",
