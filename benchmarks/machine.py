@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from modelyard.parts.pythons import is_optimised
+
 
 def describe_machine(packages: Iterable[str]) -> dict[str, Any]:
     """The machine, the versions of what was measured, and when."""
@@ -24,7 +26,7 @@ def describe_machine(packages: Iterable[str]) -> dict[str, Any]:
         "cpu": models[0] if models else platform.machine(),
         "cores": os.cpu_count(),
         "kernel": platform.release(),
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()}, {'' if is_optimised() else 'not '}built with optimizations",
         **{name: importlib.metadata.version(name) for name in packages},
         "commit": commit.stdout.strip(),
         "load average at the end": f"{os.getloadavg()[0]:.1f} over one minute",

@@ -12,6 +12,9 @@ BENCHMARKS = Path(__file__).parents[1]
 PEERS = BENCHMARKS / "peers"
 CACHE = BENCHMARKS.parent / ".bench"
 PYTHON_VERSION = "3.11"
+"""What the pins are for."""
+INTERPRETER = Path(sys.base_prefix, "bin", "python{}.{}".format(*sys.version_info))
+"""The one below ours: how it was built makes all of them quicker or slower."""
 INSTALL_TIMEOUT_S = 900
 
 
@@ -24,17 +27,17 @@ class NotInstalled(Exception):
 
 
 def prepare(name: str) -> Path:
-    """The Python of the peer's environment, made where it is missing or its pins have changed."""
+    """The Python of the peer's environment, made where it is missing, or its pins or the interpreter have changed."""
     if name == OWN:
         return Path(sys.executable)
     pins = PEERS / f"{name}.txt"
     folder = CACHE / "envs" / name
     stamp = folder / ".pins"
-    digest = hashlib.sha256(pins.read_bytes()).hexdigest()
+    digest = hashlib.sha256(pins.read_bytes() + bytes(INTERPRETER)).hexdigest()
     python = folder / "bin" / "python"
     if not stamp.exists() or stamp.read_text() != digest:
         print(f"installing {name}", flush=True)
-        _uv("venv", "--clear", "--python", PYTHON_VERSION, str(folder))
+        _uv("venv", "--clear", "--python", str(INTERPRETER), str(folder))
         _uv("pip", "install", "--compile-bytecode", "--python", str(python), "-r", str(pins))
         stamp.write_text(digest)
     return python
