@@ -72,8 +72,8 @@ def choose_python(wanted: str, pythons: Iterable[Python]) -> Python:
 
 
 def is_optimised() -> bool:
-    """Was the interpreter that runs us built with `--enable-optimizations`? Without, everything that is written in Python
-    takes 1.3 to 1.7 times as long. Distributions reach the same in ways of their own, which `sysconfig` does not tell."""
+    """Was the interpreter that runs us built with `--enable-optimizations`? Without, what is written in Python takes
+    1.3 to 1.7 times as long. Distributions reach the same in ways of their own, which `sysconfig` does not tell."""
     told = sysconfig.get_config_var("CONFIG_ARGS")
     return told is None or "--enable-optimizations" in told or sys.base_prefix == "/usr"
 
