@@ -204,7 +204,9 @@ class FrameDecoder:
 
     def writable(self) -> memoryview:
         """Where the next bytes are to be received; never empty."""
-        return self._large.writable() if self._large else self._view[self._end :]
+        if self._large is not None:
+            return self._large.writable()
+        return self._view[self._end :] if self._end else self._view
 
     def advance(self, size: int) -> list[Frame]:
         """Take note of `size` bytes received; return the frames that are now whole.

@@ -38,9 +38,10 @@ def encode_answer(answer: object, method: str, request_id: str = "") -> Encoded:
         InvalidModelOutput: It is no `MultiOutputResponse`.
     """
     checked = answer if isinstance(answer, MultiOutputResponse) else check_answer(answer, method)
-    status, count, succeeded, output = checked.status, 0, 0, None
-    for output in checked.outputs:
-        count += 1
+    status, outputs, succeeded, output = checked.status, checked.outputs, 0, None
+    count = len(outputs)
+    for index in range(count):  # the end of protobuf's own iterator is an exception, with a message
+        output = outputs[index]
         succeeded += (output.status.code or fill_status(output)) == _SUCCESS
     if status.code == 0:
         status.code, status.description = _ALL_WELL if succeeded == count else sum_up(succeeded, count)
@@ -62,7 +63,7 @@ def check_answer(answer: object, method: str) -> MultiOutputResponse:
 def asks_for_signatures(request: PostModelOutputsRequest, payload: bytes) -> bool:
     """Is this the question by which 12.x clients learn a model's methods? `payload` is the request, serialised: what is
     small and does not have the word in it need not be looked through."""
-    if len(payload) <= _SEARCHED_BYTES and _QUESTION_BYTES not in payload:
+    if len(payload) <= _SEARCHED_BYTES and payload.find(_QUESTION_BYTES) < 0:  # `in` makes an exception each time
         return False
     if not request.inputs or not request.inputs[0].data.HasField("metadata"):
         return False

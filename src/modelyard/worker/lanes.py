@@ -65,9 +65,11 @@ class Lanes:
     def take_now(self) -> Task | None:
         """The task whose turn it is; None where there is none."""
         if not self._express:
+            if not self._others:
+                return None
             try:
                 task = self._others.popleft()
-            except IndexError:
+            except IndexError:  # another thread was quicker
                 return None
             self._is_express_next = True
             return task

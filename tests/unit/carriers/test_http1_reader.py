@@ -183,6 +183,18 @@ def test_any_requests_in_any_pieces_are_read_one_by_one(order: list[int], cuts: 
     assert seen == [read_one(REQUESTS[one]) for one in order]
 
 
+@given(
+    bodies=st.lists(st.binary(min_size=40, max_size=40), min_size=1, max_size=6),
+    cuts=st.lists(st.integers(0, 600), max_size=8),
+)
+def test_a_head_that_is_sent_again_is_read_again_in_any_pieces(bodies: list[bytes], cuts: list[int]) -> None:
+    head = b"POST /again HTTP/1.1\r\nHost: h\r\nContent-Length: 40\r\n\r\n"
+    stream = b"".join(head + body for body in bodies)
+    edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
+    seen = read_all([stream[start:end] for start, end in itertools.pairwise(edges)])
+    assert seen == [read_one(head + body) for body in bodies]
+
+
 @given(body=st.binary(max_size=300), sizes=st.lists(st.integers(1, 50), min_size=1), pieces=st.integers(1, 40))
 def test_any_body_in_any_chunks_and_pieces_arrives(body: bytes, sizes: list[int], pieces: int) -> None:
     chunks, left = [], body
@@ -268,6 +280,13 @@ SMUGGLED = {
 @pytest.mark.parametrize("data", SMUGGLED.values(), ids=SMUGGLED)
 def test_what_others_may_read_differently_is_refused(data: bytes) -> None:
     assert refusal_of(data) in (400, 501)
+    assert refusal_of(REQUESTS[2] * 3 + data) in (400, 501)
+
+
+def test_nothing_is_read_behind_a_request_that_ends_the_connection() -> None:
+    last = POST + b"Connection: close\r\nContent-Length: 2\r\n\r\nab"
+    assert read_one(last).body == b"ab"
+    assert refusal_of(last * 2) == 400
 
 
 @pytest.mark.parametrize("version", [b" HTTP/0.9", b" HTTP/2.0", b" HTTP/3.0", b" HTTP/1.2", b" RTSP/1.0"])

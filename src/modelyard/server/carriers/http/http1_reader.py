@@ -1,7 +1,8 @@
 """Requests as HTTP/1.1 writes them: bytes in, one request at a time out.
 
 llhttp says whether they are HTTP to the letter, and nothing is believed before it has. It parses on through all that it
-is given, so it is given no more than one request: a head and chunks end at an empty line, and all else is counted.
+is given, so it is given no more than one request: a head and chunks end at an empty line, and all else is counted. Of a
+head that is, byte for byte, the last one, and says how long its body is, it has said so already.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class RequestReader:
     __slots__ = (
         "_extra_bytes",
         "_is_confused",
+        "_is_proven",
         "_last_text",
         "_parser",
         "_tail",
@@ -46,6 +48,8 @@ class RequestReader:
         """What came of a head that is not whole."""
         self._last_text = b""
         """The last head. Clients that keep a connection often send the same one again."""
+        self._is_proven = False
+        """Has llhttp read a whole request with that head, one that leaves the connection open?"""
         self._tail = b""
         self._extra_bytes = 0
         self._is_confused = False
@@ -107,9 +111,20 @@ class RequestReader:
             head = read_head(text)
             if self._last_text and are_alike(head.scope, self.head.scope, head.headers, self.head.headers):
                 head = head._replace(memo=self.head.memo)
-            self.head, self._last_text = head, text
+            self.head, self._last_text, self._is_proven = head, text, False
         self.left_bytes = self.head.length
-        return self._read_counted(data, end + len(EMPTY_LINE) - len(before))
+        size = end + len(EMPTY_LINE) - len(before)
+        if self._is_proven and not before and self.head.length is not None and size + self.head.length <= len(data):
+            return self._take_whole(data, size, size + self.head.length)
+        return self._read_counted(data, size)
+
+    def _take_whole(self, data: bytes, start: int, end: int) -> bytes:
+        """Its head is known to be HTTP, and its body is in here."""
+        self.has_head = self.is_whole = True
+        self.left_bytes = 0
+        if end > start:
+            self.body.append(data[start:end])
+        return data[end:]
 
     def _read_counted(self, data: bytes, size: int) -> bytes:
         """Read so much of a head, and what is there of a body that is counted."""
@@ -125,6 +140,7 @@ class RequestReader:
             self._feed(data[:size])
             data = data[size:]
         self._check(has_to_be_whole=left == 0)
+        self._is_proven = left == 0 and self.keeps_alive
         return data
 
     def _read_chunks(self, data: bytes) -> bytes:
