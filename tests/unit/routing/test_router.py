@@ -313,8 +313,7 @@ async def test_stream_takes_no_slot(router: Router) -> None:
 async def test_more_streams_than_a_replica_may_have_are_refused(
     router: Router, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modelyard.server.routing.group.MAX_STREAMS", 1)
-    monkeypatch.setattr("modelyard.server.routing.replicas.MAX_STREAMS", 1)
+    monkeypatch.setattr("modelyard.server.routing.streams.MAX_STREAMS", 1)
     router.add("a", "v", FakeLink(), 1, PREDICT)
     async with router.open("v", "stream", None, deadline=None):
         with pytest.raises(StreamsBusy, match="1 streams may be open on each replica, 0 are free"):
@@ -325,8 +324,7 @@ async def test_more_streams_than_a_replica_may_have_are_refused(
 
 
 async def test_one_token_cannot_hold_all_streams(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelyard.server.routing.group.MAX_STREAMS", 4)
-    monkeypatch.setattr("modelyard.server.routing.replicas.MAX_STREAMS", 4)
+    monkeypatch.setattr("modelyard.server.routing.streams.MAX_STREAMS", 4)
     router.add("a", "v", FakeLink(), 1, PREDICT)
     async with AsyncExitStack() as stack:
         for _ in range(2):

@@ -5,24 +5,18 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import Counter
 from collections.abc import Callable
 
-from modelyard.errors import ModelBusy, ModelDeploying, StreamsBusy
+from modelyard.errors import ModelBusy, ModelDeploying
 from modelyard.server.backends.base import Link
 from modelyard.server.routing.brake import Brake
 from modelyard.server.routing.demand import Demand
 from modelyard.server.routing.pace import Pace
 from modelyard.server.routing.queues import QueueLimits, Standby, WaitingLine
-from modelyard.server.routing.replicas import (
-    MAX_STREAMS,
-    SIZES_FOR_ONE,
-    Slots,
-    choose,
-    choose_for_stream,
-    choose_spare,
-)
+from modelyard.server.routing.replicas import SIZES_FOR_ONE, Slots, choose, choose_spare
 from modelyard.server.routing.sharing import PATIENCE_S, SHARE, Sharing
+from modelyard.server.routing.streams import Streams
+from modelyard.server.routing.watchers import Watchers
 from modelyard.server.telemetry.telemetry import VersionMeter
 
 ORPHAN_S = 60.0
@@ -55,8 +49,9 @@ class Group:
         """Is there a replica, free or not? Requests for one that just crashed wait for the next."""
         self.ready = asyncio.Event()
         """Set while there is."""
-        self.watching: Counter[str] = Counter()
-        """Who waits for `ready`, and how often."""
+        self.watchers = Watchers(limits.size)
+        """Who waits for `ready`."""
+        self.streams = Streams()
         self._orphan_s = orphan_s
         self._on_forsaken = on_forsaken
         self._orphaned: asyncio.TimerHandle | None = None
@@ -65,7 +60,6 @@ class Group:
         """How many slots each caller holds."""
         self._total = 0
         """How many all of them hold."""
-        self._streams: Counter[str] = Counter()
         self._pace = Pace()
         self._sharing = Sharing(self._pace)
         self._share = 0
@@ -94,7 +88,7 @@ class Group:
         return Demand(
             replicas=len(self._replicas),
             in_flight=in_flight,
-            waiting=len(self.line) + self.watching.total(),
+            waiting=len(self.line) + len(self.watchers),
             open_streams=sum(one.streams for one in self._replicas.values()),
             waited_s=self.line.waited_s,
             served=self._pace.count + in_flight,
@@ -109,7 +103,7 @@ class Group:
     @property
     def is_forgettable(self) -> bool:
         """Does nobody have anything to do with this version any more?"""
-        return not self._replicas and not self.line and not self.watching
+        return not self._replicas and not self.line and not self.watchers
 
     @property
     def can_answer(self) -> bool:
@@ -226,42 +220,7 @@ class Group:
         self.used_at = time.monotonic()
         if not self.can_answer:
             raise no_replica()
-        free = sum(MAX_STREAMS - one.streams for one in self._replicas.values())
-        slots = choose_for_stream(self._replicas.values())
-        if slots is None or self._streams[caller] >= free:
-            raise StreamsBusy(
-                f"the model is busy: {MAX_STREAMS} streams may be open on each replica, {free} are free, and one token "
-                f"may not have more than are free; this one has {self._streams[caller]}",
-                hint="end a stream, or give the model more replicas",
-            )
-        slots.streams += 1
-        self._streams[caller] += 1
-        return slots
-
-    def close_stream(self, slots: Slots, caller: str) -> None:
-        """A stream has ended."""
-        self._streams[caller] -= 1
-        if not self._streams[caller]:
-            del self._streams[caller]
-        slots.close_stream()
-
-    def watch(self, caller: str) -> None:
-        """One more waits for the first replica; until `unwatch`. A caller may have half of what is free. Raises
-        ModelBusy."""
-        free = self.line.limits.size - self.watching.total()
-        if self.watching[caller] >= free:
-            raise ModelBusy(
-                f"the model is starting, and {self.watching.total()} requests wait for it already",
-                hint="try again in a few seconds",
-                retry_after_s=1.0,
-            )
-        self.watching[caller] += 1
-
-    def unwatch(self, caller: str) -> None:
-        """It waits no more."""
-        self.watching[caller] -= 1
-        if self.watching[caller] <= 0:
-            del self.watching[caller]
+        return self.streams.open(self._replicas.values(), caller)
 
     def _serve(self) -> None:
         """Give what is free to those who wait; what is spared, to those of them who hold nothing."""

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable
 from modelyard.server.backends.base import Link
 from modelyard.server.routing.sharing import SHARE
 
-MAX_STREAMS = 256
-"""Open streams a replica. They take no slot: most of the time they wait for their callers."""
 SLOTS_A_SPARE = 2
 """So many slots for each that is spared: with two slots a thread, one a thread is."""
 SIZES_FOR_ONE = 8
@@ -104,9 +102,3 @@ def choose_spare(replicas: Iterable[Slots], *, sizes: int = 1) -> Slots | None:
         if one.in_flight < sizes * one.size + one.spare and not one.is_leaving and one.link.is_open
     ]
     return min(able, key=lambda one: one.in_flight, default=None)
-
-
-def choose_for_stream(replicas: Iterable[Slots]) -> Slots | None:
-    """The replica with the fewest streams; None where no more may be opened."""
-    able = [one for one in replicas if one.streams < MAX_STREAMS and not one.is_leaving and one.link.is_open]
-    return min(able, key=lambda one: one.streams, default=None)

@@ -120,14 +120,14 @@ class Router:
         """Wait for a replica; False where the deadline passed before there was one. Raises ModelBusy where too many
         wait for it already."""
         group = self._group(version_id)
-        group.watch(caller)
+        group.watchers.add(caller)
         try:
             async with asyncio.timeout(None if deadline is None else deadline - time.monotonic()):
                 await group.ready.wait()
         except TimeoutError:
             return self.is_ready(version_id)
         finally:
-            group.unwatch(caller)
+            group.watchers.leave(caller)
             self._forget(version_id)
         return True
 
@@ -238,7 +238,7 @@ class Router:
             with _until(deadline, exchange):
                 yield exchange
         finally:
-            group.close_stream(slots, caller)
+            group.streams.close(slots, caller)
             if self._telemetry.tracing is not None:
                 _note_work(version_id, began, time.monotonic())
 
