@@ -102,6 +102,21 @@ async def test_a_flood_holds_its_share_once_another_came_and_the_other_gets_a_pl
     await finish(link, [*flood, other])
 
 
+async def test_a_replica_that_holds_nothing_takes_from_who_has_a_share_elsewhere() -> None:
+    router, leaving = await make_router()
+    await finish(leaving, [call(router, caller="b")])
+    flood = [call(router, caller="a") for _ in range(10)]
+    await settle()
+    router.remove("r")
+    router.add("next", "v", FakeLink(), SLOTS, PREDICT)
+    await settle()
+    assert router.in_flight("r") == SHARE, "which is all that it may hold of this caller"
+    assert router.in_flight("next") == 1
+    for one in flood:
+        one.cancel()
+    await settle()
+
+
 async def test_several_callers_fill_the_slots_and_no_more() -> None:
     router, link = await make_router()
     tasks = [call(router, caller=caller) for caller in "abcdef" for _ in range(5)]

@@ -227,7 +227,7 @@ class Group:
         while self.line.turns.waiting:
             slots = self._choose(self.line.turns.only)
             if slots is not None:
-                without = self._list_sated()
+                without = self._list_sated() if slots.in_flight else None
             else:
                 slots, without = choose_spare(self._replicas.values(), sizes=self._sizes), self._held
             if slots is None or not self.line.serve(slots, self._hold, without):
@@ -236,13 +236,12 @@ class Group:
     def _choose(self, caller: str | None) -> Slots | None:
         """A free replica. For a caller who is alone with a quick model also one that holds its number already: each
         time that the gateway and the worker wake each other, more requests go along. Where others came a moment ago,
-        none for who has a share."""
+        who has a share gets one that holds nothing, at most."""
         is_divided = self.used_at < self._sharing.until and self._sharing.divides(self.used_at)
-        if is_divided and caller is not None and self._has_share(caller):
-            return None
         free = choose(self._replicas.values())
         if is_divided:
-            return free
+            is_sated = free is not None and free.in_flight and caller is not None and self._has_share(caller)
+            return None if is_sated else free
         if free is None and self._pace.is_quick and len(self._held) == 1 and caller in self._held:
             return choose(self._replicas.values(), sizes=SIZES_FOR_ONE)
         return free
