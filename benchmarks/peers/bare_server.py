@@ -1,5 +1,5 @@
-"""The bare echo on the HTTP server that carries Modelyard, in the quickest way that it offers: what is left when the
-platform is taken away. It runs in Modelyard's own environment."""
+"""The bare echo on the HTTP server that carries Modelyard, an ASGI application that answers in one call: what is left
+when the platform is taken away. It runs in Modelyard's own environment."""
 
 from __future__ import annotations
 
