@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
@@ -37,6 +38,10 @@ class Address(NamedTuple):
     """Its id or its number: whoever names it gets it, whatever the traffic is."""
     deployment_id: str = ""
     """The name of an endpoint, where the request asks one instead of the model."""
+
+
+make_address = partial(tuple.__new__, Address)
+"""As `Address`, of a tuple of all five, without the function of Python that a named tuple has for it."""
 
 
 @dataclass(frozen=True, kw_only=True)

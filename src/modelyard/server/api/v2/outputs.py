@@ -11,7 +11,7 @@ from modelyard.server.api.v2.requests import require_same
 from modelyard.server.backends.base import Taker
 from modelyard.server.routing.passage import Passage
 from modelyard.server.services.predict import Predict
-from modelyard.server.services.targets import Address
+from modelyard.server.services.targets import Address, make_address
 from modelyard.wire.messages import PostModelOutputsRequest
 from modelyard.wire.notes import encode_note, take_batch
 
@@ -148,7 +148,7 @@ def _find_address(call: Call, request: PostModelOutputsRequest) -> Address:
     named = call.named
     if named is None:
         return _read_address(call, request)
-    return Address(call.user_id, call.app_id, named.model_id, named.version_id or call.version)
+    return make_address((call.user_id, call.app_id, named.model_id, named.version_id or call.version, ""))
 
 
 def _read_address(call: Call, request: PostModelOutputsRequest) -> Address:

@@ -354,8 +354,9 @@ class Http2Stream(Exchange):
 
     def _finish(self) -> None:
         """All has been sent."""
-        self._connection.give_back(self._buffered)
-        self._buffered = 0
+        if self._buffered:
+            self._connection.give_back(self._buffered)
+            self._buffered = 0
         if not self._has_ended:
             self._connection.write(pack_number(RST_STREAM, self.number, NO_ERROR))
         self._connection.forget(self)
