@@ -26,7 +26,7 @@ ALLOCATOR = {
 
 MAX_GATEWAYS = 64
 SLOW_PYTHON = (
-    "built without --enable-optimizations, so that what is written in Python takes 1.3 to 1.7 times as long",
+    "built without --enable-optimizations, so that a request costs 1.2 to 1.3 times as much of the processor",
     "use your distribution's or uv's, or build pyenv's with PYTHON_CONFIGURE_OPTS='--enable-optimizations --with-lto'",
 )
 """Why, and what to do."""
