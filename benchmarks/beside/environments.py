@@ -8,12 +8,14 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from modelyard.parts.pythons import own_python
+
 BENCHMARKS = Path(__file__).parents[1]
 PEERS = BENCHMARKS / "peers"
 CACHE = BENCHMARKS.parent / ".bench"
 PYTHON_VERSION = "3.11"
 """What the pins are for."""
-INTERPRETER = Path(sys.base_prefix, "bin", "python{}.{}".format(*sys.version_info))
+INTERPRETER = own_python().path
 """The one below ours: how it was built makes all of them quicker or slower."""
 INSTALL_TIMEOUT_S = 900
 

@@ -39,7 +39,7 @@ def list_pythons(builder: Builder) -> list[Python]:
         done = builder.run(arguments, cwd=Path(scratch), path=os.pathsep.join(_list_folders(builder)))
     rows = json.loads(done.output) if done.exit_code == 0 and done.output.strip() else []
     found = [Python(version=row["version"], path=Path(row["path"])) for row in rows if _is_usable(row)]
-    return [python for python in (_own_python(), *found) if SUPPORTED[0] <= python.numbers[:2] <= SUPPORTED[1]]
+    return [python for python in (own_python(), *found) if SUPPORTED[0] <= python.numbers[:2] <= SUPPORTED[1]]
 
 
 def _is_usable(row: dict[str, str]) -> bool:
@@ -57,7 +57,7 @@ def choose_python(wanted: str, pythons: Iterable[Python]) -> Python:
     """
     there = list(pythons)
     if not wanted:
-        own = _own_python()
+        own = own_python()
         there_or_own = [python for python in there if python.version == own.version]
         return (there_or_own or sorted(there, key=lambda python: python.numbers)[-1:] or [own])[0]
     numbers = tuple(int(number) for number in wanted.split(".") if number.isdigit())
@@ -78,7 +78,7 @@ def is_optimised() -> bool:
     return told is None or "--enable-optimizations" in told or sys.base_prefix == "/usr"
 
 
-def _own_python() -> Python:
+def own_python() -> Python:
     """The interpreter below the virtual environment that we run in."""
     version = ".".join(map(str, sys.version_info[:3]))
     path = Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")

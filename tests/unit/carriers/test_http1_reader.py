@@ -63,6 +63,11 @@ def read_one(data: bytes) -> Seen:
     return seen
 
 
+def cut_up(stream: bytes, cuts: list[int]) -> list[bytes]:
+    edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
+    return [stream[start:end] for start, end in itertools.pairwise(edges)]
+
+
 def refusal_of(data: bytes) -> int:
     with pytest.raises(Refusal) as refusal:
         read_all([data])
@@ -178,8 +183,7 @@ def test_requests_say_the_same_split_at_any_byte() -> None:
 @given(order=st.lists(st.integers(0, len(REQUESTS) - 1), max_size=8), cuts=st.lists(st.integers(0, 600), max_size=12))
 def test_any_requests_in_any_pieces_are_read_one_by_one(order: list[int], cuts: list[int]) -> None:
     stream = b"".join(REQUESTS[one] for one in order)
-    edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
-    seen = read_all([stream[start:end] for start, end in itertools.pairwise(edges)])
+    seen = read_all(cut_up(stream, cuts))
     assert seen == [read_one(REQUESTS[one]) for one in order]
 
 
@@ -190,8 +194,7 @@ def test_any_requests_in_any_pieces_are_read_one_by_one(order: list[int], cuts: 
 def test_a_head_that_is_sent_again_is_read_again_in_any_pieces(bodies: list[bytes], cuts: list[int]) -> None:
     head = b"POST /again HTTP/1.1\r\nHost: h\r\nContent-Length: 40\r\n\r\n"
     stream = b"".join(head + body for body in bodies)
-    edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
-    seen = read_all([stream[start:end] for start, end in itertools.pairwise(edges)])
+    seen = read_all(cut_up(stream, cuts))
     assert seen == [read_one(head + body) for body in bodies]
 
 

@@ -112,10 +112,10 @@ class RequestReader:
             if self._last_text and are_alike(head.scope, self.head.scope, head.headers, self.head.headers):
                 head = head._replace(memo=self.head.memo)
             self.head, self._last_text, self._is_proven = head, text, False
-        self.left_bytes = self.head.length
+        length = self.left_bytes = self.head.length
         size = end + len(EMPTY_LINE) - len(before)
-        if self._is_proven and not before and self.head.length is not None and size + self.head.length <= len(data):
-            return self._take_whole(data, size, size + self.head.length)
+        if self._is_proven and not before and length is not None and size + length <= len(data):
+            return self._take_whole(data, size, size + length)
         return self._read_counted(data, size)
 
     def _take_whole(self, data: bytes, start: int, end: int) -> bytes:
