@@ -106,21 +106,35 @@ def _start_grpc(kind: str):
     return command
 
 
-def _start_bare(place: Place) -> Sequence[str]:
+def _start_bare(*options: str):
     """One port for both protocols."""
-    return _run(place, "bare_server.py", "--port", str(place.port))
+
+    def command(place: Place) -> Sequence[str]:
+        return _run(place, "bare_server.py", "--port", str(place.port), *options)
+
+    return command
 
 
 ALL = (
     Peer(
-        name="bare echo",
+        name="bare ASGI echo",
         environment=OWN,
         package="modelyard",
-        command=_start_bare,
+        command=_start_bare("--asgi"),
         grpc=_ask_v2,
         rest=_ask_object("/{mode}", text=...),
         has_one_port=True,
-        note="on the HTTP server that carries Modelyard: the platform is the difference",
+        note="an ASGI application on the HTTP server that carries Modelyard: the platform is the difference",
+    ),
+    Peer(
+        name="bare echo, one call",
+        environment=OWN,
+        package="modelyard",
+        command=_start_bare(),
+        grpc=_ask_v2,
+        rest=_ask_object("/{mode}", text=...),
+        has_one_port=True,
+        note="the same, answering past ASGI as Modelyard's own does",
     ),
     Peer(
         name="grpc.aio",

@@ -1,5 +1,5 @@
-"""The bare echo on the HTTP server that carries Modelyard, an ASGI application that answers in one call: what is left
-when the platform is taken away. It runs in Modelyard's own environment."""
+"""The bare echo on the HTTP server that carries Modelyard: what is left when the platform is taken away. As any ASGI
+application is written, or answering in one call, as Modelyard's does. It runs in Modelyard's own environment."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import signal
 import struct
+from functools import partial
 
 import msgspec
 import uvloop
@@ -32,7 +33,18 @@ def echo_message(message: bytes) -> bytes:
     return answer.SerializeToString()
 
 
-async def app(scope, receive, send) -> None:
+async def reply_in_one_call(scope, _send, headers, body, trailers) -> None:
+    assert scope[SHORTCUTS].reply(200, headers, body, trailers)
+
+
+async def reply_as_asgi(_scope, send, headers, body, trailers) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": trailers is not None})
+    await send({"type": "http.response.body", "body": body})
+    if trailers is not None:
+        await send({"type": "http.response.trailers", "headers": trailers})
+
+
+async def app(reply, scope, receive, send) -> None:
     if scope["type"] == "lifespan":
         for _ in range(2):
             step = (await receive())["type"]
@@ -51,14 +63,14 @@ async def app(scope, receive, send) -> None:
         body = msgspec.json.encode({"text": msgspec.json.decode(body)["text"]})
         length = (b"content-length", b"%d" % len(body))
         headers, trailers = [(b"content-type", b"application/json"), length], None
-    assert scope[SHORTCUTS].reply(200, headers, body, trailers)
+    await reply(scope, send, headers, body, trailers)
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, *, is_asgi: bool) -> None:
     done = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, done.set)
     carrier = InLoopCarrier(port=port)
-    await carrier.start(app)
+    await carrier.start(partial(app, reply_as_asgi if is_asgi else reply_in_one_call))
     await done.wait()
     await carrier.stop(0)
 
@@ -66,4 +78,6 @@ async def serve(port: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
-    uvloop.run(serve(parser.parse_args().port))
+    parser.add_argument("--asgi", action="store_true", help="answer by ASGI's events alone")
+    options = parser.parse_args()
+    uvloop.run(serve(options.port, is_asgi=options.asgi))
