@@ -50,25 +50,23 @@ def _is_usable(row: dict[str, str]) -> bool:
 
 
 def choose_python(wanted: str, pythons: Iterable[Python]) -> Python:
-    """The newest interpreter of the wanted version (`3.11`, or in full); "" takes the one that runs Modelyard.
+    """The interpreter that runs Modelyard, where it is of the wanted version (`3.11`, or in full; "" is any): it was
+    chosen for this machine, and `is_optimised` was asked of it. Else the newest of that version.
 
     Raises:
         BuildFailed: There is none; the message names those that there are.
     """
-    there = list(pythons)
-    if not wanted:
-        own = own_python()
-        there_or_own = [python for python in there if python.version == own.version]
-        return (there_or_own or sorted(there, key=lambda python: python.numbers)[-1:] or [own])[0]
+    there, own = list(pythons), own_python()
     numbers = tuple(int(number) for number in wanted.split(".") if number.isdigit())
     fitting = [python for python in there if python.numbers[: len(numbers)] == numbers]
-    if not fitting:
+    if not fitting and wanted:
         names = ", ".join(sorted({python.version for python in there}, key=lambda name: [*map(int, name.split("."))]))
         raise BuildFailed(
             f"Python {wanted} is not on this machine; there are: {names or 'none'}",
             hint="install it on the server, or set build_info.python_version in config.yaml to one of these",
         )
-    return max(fitting, key=lambda python: python.numbers)
+    of_own_version = [python for python in fitting if python.version == own.version]
+    return of_own_version[0] if of_own_version else max(fitting, key=lambda python: python.numbers, default=own)
 
 
 def is_optimised() -> bool:

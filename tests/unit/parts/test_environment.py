@@ -242,7 +242,20 @@ def test_pythons_of_the_machine_are_found(tmp_path: Path) -> None:
     assert pythons
 
 
-def test_newest_python_that_fits_is_chosen() -> None:
+@pytest.mark.parametrize(
+    ("own", "wanted", "chosen"),
+    [
+        ("3.11.2", "3.11", "3.11.2"),
+        ("3.11.2", "", "3.11.2"),
+        ("3.11.2", "3.11.10", "3.11.10"),
+        ("3.11.2", "3.12", "3.12.1"),
+        ("3.13.0", "3.11", "3.11.10"),
+        ("3.13.0", "", "3.12.1"),
+    ],
+)
+def test_own_python_is_chosen_where_it_fits_else_the_newest_that_does(
+    monkeypatch: pytest.MonkeyPatch, own: str, wanted: str, chosen: str
+) -> None:
+    monkeypatch.setattr("modelyard.parts.pythons.own_python", lambda: Python(version=own, path=Path(own)))
     there = [Python(version=version, path=Path(version)) for version in ("3.11.2", "3.12.1", "3.11.10", "3.1.0")]
-    assert choose_python("3.11", there).version == "3.11.10"
-    assert choose_python("3.11.2", there).version == "3.11.2"
+    assert choose_python(wanted, there).version == chosen
