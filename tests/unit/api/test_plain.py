@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from modelyard.server.api.v2.plain import MAX_BYTES, Named, make_plain, read_plain
+from modelyard.server.api.v2.plain import MAX_BYTES, Named, PlainReader, make_plain, read_plain
 from modelyard.wire.messages import Data, Input, PostModelOutputsRequest, Text
 
 NAME = st.text(max_size=40)
@@ -61,6 +61,10 @@ def test_any_bytes_may_come(raw: bytes) -> None:
 
 def check(raw: bytes) -> None:
     named = read_plain(raw)
+    for names in (b"", b"\x12\x01m", one_text("a").SerializeToString()):
+        reader = PlainReader()
+        reader.read(names + one_text("a" * 9).SerializeToString())
+        assert [reader.read(raw), reader.read(raw)] == [named] * 2
     try:
         message = PostModelOutputsRequest.FromString(raw)
     except DecodeError:
@@ -103,3 +107,31 @@ def test_names_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_what_is_too_large_is_not_made() -> None:
     assert make_plain(b"", b"a" * MAX_BYTES) is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["", "m", "n"]), st.text(max_size=140) | st.just("x" * 500)), max_size=12))
+def test_requests_one_after_the_other_are_read_as_each_by_itself(told: list[tuple[str, str]]) -> None:
+    reader = PlainReader()
+    for model_id, text in told:
+        raw = PostModelOutputsRequest(model_id=model_id).SerializeToString() + one_text(text).SerializeToString()
+        assert reader.read(raw) == read_plain(raw)
+
+
+@pytest.mark.parametrize(("at", "byte"), [(0, 0x1A), (2, 0x6E), (3, 0x12), (4, 0x0A), (5, 0x0A), (6, 0x08), (-1, 0x40)])
+def test_what_is_changed_of_a_request_is_not_taken_for_the_last_one(at: int, byte: int) -> None:
+    raw = bytearray(PostModelOutputsRequest(model_id="m").SerializeToString() + one_text("text").SerializeToString())
+    reader = PlainReader()
+    assert reader.read(bytes(raw)) == reader.read(bytes(raw)) == Named("", "", "m", "")
+    raw[at] = byte
+    assert reader.read(bytes(raw)) == read_plain(bytes(raw))
+
+
+def test_a_request_of_a_known_model_is_not_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = PlainReader()
+    for text in ("text", "another"):
+        reader.read(PostModelOutputsRequest(model_id="m").SerializeToString() + one_text(text).SerializeToString())
+    monkeypatch.setattr("modelyard.server.api.v2.plain.find_inside", lambda *_: pytest.fail("looked through"))
+    for text in ("knew", "unknown"):
+        raw = PostModelOutputsRequest(model_id="m").SerializeToString() + one_text(text).SerializeToString()
+        assert reader.read(raw) == Named("", "", "m", "")

@@ -14,7 +14,7 @@ from modelyard.server.api.grpc.metadata import CallHead, answer_headers, retry_t
 from modelyard.server.api.grpc.requests import take_plain
 from modelyard.server.api.v2.call import UNREAD, Envelope, Incoming, Reply
 from modelyard.server.api.v2.dispatch import V2
-from modelyard.server.api.v2.plain import read_plain
+from modelyard.server.api.v2.plain import PlainReader
 from modelyard.server.carriers.base import Shortcuts
 from modelyard.wire.messages import DecodeError
 from modelyard.wire.methods import Method
@@ -50,16 +50,16 @@ def offer_grpc(
 ) -> None:
     """Have the next requests with this head go straight, where it asks for nothing that takes more."""
     if head.encoding == IDENTITY:
-        read = partial(_read_body, method, max_message_bytes)
+        read = partial(_read_body, method, max_message_bytes, PlainReader())
         offer_straight(v2, method, head.caller, envelope, shortcuts, read, GrpcErrand, head.deadline_of)
 
 
-def _read_body(method: Method, max_message_bytes: int, body: bytes) -> Incoming | None:
+def _read_body(method: Method, max_message_bytes: int, plain: PlainReader, body: bytes) -> Incoming | None:
     """As `read_incoming`, of a small message; one that is plain is not parsed."""
     raw = take_plain(body, max_message_bytes)
     if not isinstance(raw, bytes):
         return None
-    named = read_plain(raw)
+    named = plain.read(raw)
     try:
         return Incoming(method.request_type.FromString(raw) if named is None else UNREAD, raw, named)
     except DecodeError:

@@ -30,10 +30,48 @@ class Named(NamedTuple):
 
 
 _named: dict[bytes, Named] = {}
+_openings: dict[int, bytes] = {}
+"""What is in front of the text, by how long it is with that; as protobuf writes it. Less than `MAX_BYTES` of them."""
+
+
+class PlainReader:
+    """Reads requests of one client, which mostly are for the model of the last one: then nothing is looked at but
+    whether they begin as that did, and as is usual for a text of their length."""
+
+    __slots__ = ("_named", "_names")
+
+    def __init__(self) -> None:
+        self._names = b""
+        self._named: Named | None = None
+
+    def read(self, raw: bytes) -> Named | None:
+        """As `read_plain`."""
+        names, size = self._names, len(self._names)
+        if self._named is not None and raw.startswith(names):
+            opening = _openings.get(len(raw) - size)
+            if opening is not None and raw.startswith(opening, size):
+                return self._named
+        found = _find_parts(raw)
+        if found is None:
+            return None
+        at, text_at = found
+        named = self._named = _read_names(raw[:at])
+        if named is not None:
+            self._names = raw[:at]
+            opening = _open(len(raw) - text_at)
+            if raw.startswith(opening, at):
+                _openings[len(raw) - at] = opening
+        return named
 
 
 def read_plain(raw: bytes) -> Named | None:
     """What a serialised request names that is plain; None for any other."""
+    found = _find_parts(raw)
+    return None if found is None else _read_names(raw[: found[0]])
+
+
+def _find_parts(raw: bytes) -> tuple[int, int] | None:
+    """Where the input begins of a request that is plain, and where its text."""
     size = len(raw)
     if size > MAX_BYTES:
         return None
@@ -44,12 +82,10 @@ def read_plain(raw: bytes) -> Named | None:
             if tag not in _NAMES or length >= MANY:
                 return None
             at += 2 + length
-        if find_inside(raw, at, _NESTED, size) < 0:
-            return None
+        text_at = find_inside(raw, at, _NESTED, size)
     except IndexError:
         return None
-    names = raw[:at]
-    return _named.get(names) or _read_names(names)
+    return None if text_at < 0 else (at, text_at)
 
 
 def make_plain(names: bytes, text: bytes) -> bytes | None:
@@ -66,6 +102,10 @@ def _open(size: int) -> bytes:
 
 
 def _read_names(names: bytes) -> Named | None:
+    """What the fields of a request say that name a model; None where they are no message."""
+    found = _named.get(names)
+    if found is not None:
+        return found
     try:
         message = PostModelOutputsRequest.FromString(names)
     except DecodeError:
