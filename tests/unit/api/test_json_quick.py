@@ -102,15 +102,29 @@ def test_usual_predictions_go_the_quick_way(value: dict) -> None:
     assert fill_quickly(PostModelOutputsRequest(), value)
 
 
-PLAIN_DATA = {"text": st.fixed_dictionaries({}, optional={"raw": TEXT, "url": TEXT}), "string_value": TEXT}
-PLAIN_PART = st.fixed_dictionaries(
-    {}, optional={"id": TEXT, "data": st.fixed_dictionaries({}, optional={**PLAIN_DATA, "bool_value": st.booleans()})}
+PLAIN_MEDIUM = st.fixed_dictionaries({}, optional={"base64": BASE64, "url": TEXT})
+PLAIN_ARRAY = st.fixed_dictionaries(
+    {}, optional={"buffer": BASE64, "shape": st.lists(st.integers(0, 2**32 - 1), max_size=3), "dtype": TEXT}
 )
+PLAIN_VALUES = {
+    "text": st.fixed_dictionaries({}, optional={"raw": TEXT, "url": TEXT}),
+    **dict.fromkeys(("image", "audio", "video"), PLAIN_MEDIUM),
+    "ndarray": PLAIN_ARRAY,
+    "string_value": TEXT,
+    "bytes_value": BASE64,
+    "bool_value": st.booleans(),
+    "int_value": st.integers(-(2**63), 2**63 - 1),
+    "float_value": st.floats(allow_nan=False, allow_infinity=False) | st.integers(-5, 5),
+}
+PLAIN_PART = st.fixed_dictionaries({}, optional={"id": TEXT, "data": st.fixed_dictionaries({}, optional=PLAIN_VALUES)})
+PLAIN_PARAMS = st.dictionaries(TEXT, TEXT | st.booleans() | st.integers(-(2**40), 2**40) | FLOAT, max_size=3)
 PLAIN_INPUT = st.fixed_dictionaries(
     {},
     optional={
         "id": TEXT,
-        "data": st.fixed_dictionaries({}, optional={**PLAIN_DATA, "parts": st.lists(PLAIN_PART, max_size=2)}),
+        "data": st.fixed_dictionaries(
+            {}, optional={**PLAIN_VALUES, "parts": st.lists(PLAIN_PART, max_size=2), "metadata": PLAIN_PARAMS}
+        ),
     },
 )
 PLAIN = st.fixed_dictionaries(
@@ -119,13 +133,25 @@ PLAIN = st.fixed_dictionaries(
         "user_app_id": st.fixed_dictionaries({}, optional={"user_id": TEXT, "app_id": TEXT}),
         "model_id": TEXT,
         "version_id": TEXT,
+        "model": st.fixed_dictionaries(
+            {},
+            optional={
+                "id": TEXT,
+                "model_version": st.fixed_dictionaries(
+                    {},
+                    optional={"id": TEXT, "output_info": st.fixed_dictionaries({}, optional={"params": PLAIN_PARAMS})},
+                ),
+            },
+        ),
     },
 )
 
 
 @settings(max_examples=150, deadline=None)
 @given(PLAIN, st.booleans(), st.sampled_from([None, 2]))
-def test_texts_go_the_usual_way_and_agree_with_protobuf(value: dict, is_ascii: bool, indent: int | None) -> None:
+def test_texts_media_and_values_go_the_usual_way_and_agree_with_protobuf(
+    value: dict, is_ascii: bool, indent: int | None
+) -> None:
     body = json.dumps(value, ensure_ascii=is_ascii, indent=indent).encode()
     usual = read_usual(body)
     assert usual is not None
@@ -145,6 +171,8 @@ def test_what_goes_the_usual_way_is_what_protobuf_makes_of_it(value: dict) -> No
 @example({"inputs": [{"data": {"text": {"raw": "a"}}}]})
 @example({"inputs": [{"id": "", "data": {"text": {"raw": "a", "url": ""}, "parts": []}}], "model_id": ""})
 @example({"inputs": [{"data": {"text": {"raw": "a"}, "bool_value": False}}]})
+@example({"inputs": [{"data": {"text": {"raw": "a"}, "image": {}}}]})
+@example({"inputs": [{"data": {"text": {"raw": "a"}, "int_value": 1}}]})
 @example({"inputs": [{"data": {"text": {"raw": "a"}}}], "user_app_id": {}})
 def test_text_that_is_all_of_a_request_is_found(value: dict) -> None:
     usual = read_usual(json.dumps(value).encode())
@@ -162,6 +190,7 @@ def without_nothing(request: PostModelOutputsRequest) -> PostModelOutputsRequest
     return request
 
 
+ONE_VALUE = b'{"inputs": [{"data": {%s}}]}'
 ONE_TEXT = b'{"inputs": [{"data": {"text": {%s}}}]}'
 
 
@@ -185,6 +214,23 @@ ONE_TEXT = b'{"inputs": [{"data": {"text": {%s}}}]}'
         b"[]",
         b"",
         ONE_TEXT % b'"raw": "%b"' % (b"a" * MAX_BYTES),
+        ONE_VALUE % b'"image": {"base64": "AAH/", "base64": "AAH/"}',
+        ONE_VALUE % b'"image": {"base64": "AAE"}',
+        ONE_VALUE % b'"image": {"base64": "AA-_"}',
+        ONE_VALUE % b'"image": {"base64": "AA AA"}',
+        ONE_VALUE % b'"image": {"base64": "AAH/=AAA"}',
+        ONE_VALUE % b'"image": {"base64": "", "hosted": {}}',
+        ONE_VALUE % b'"image": null',
+        ONE_VALUE % b'"int_value": 1, "int_value": 2',
+        ONE_VALUE % b'"int_value": "1"',
+        ONE_VALUE % b'"int_value": true',
+        ONE_VALUE % b'"int_value": 1.5',
+        ONE_VALUE % b'"float_value": "NaN"',
+        ONE_VALUE % b'"float_value": 1e999',
+        ONE_VALUE % b'"float_value": NaN',
+        ONE_VALUE % b'"metadata": {"a": 1, "a": 2}',
+        ONE_VALUE % b'"metadata": {"a": null}',
+        ONE_VALUE % b'"metadata": {"a": {"b": 1}}',
     ],
 )
 def test_what_is_not_usual_is_left_to_the_strict_way(body: bytes) -> None:
@@ -224,3 +270,30 @@ def test_rendering_agrees_with_protobuf(value: dict, single: float, double: floa
         output.data.image.hosted_image_info["large"].width = 3
     expected = json_format.MessageToDict(answer, preserving_proto_field_name=True, use_integers_for_enums=True)
     assert json.loads(render(answer)) == json.loads(msgspec.json.encode(expected))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'"int_value": 9223372036854775808',
+        b'"ndarray": {"shape": [-1]}',
+        b'"ndarray": {"shape": [4294967296]}',
+        b'"metadata": {"n": 1%b}' % (b"0" * 400),
+    ],
+)
+def test_numbers_that_no_message_may_have_are_left_to_the_strict_way(value: bytes) -> None:
+    usual = read_usual(ONE_VALUE % value)
+    assert usual is None or make_usual(usual) is None
+
+
+@pytest.mark.parametrize(
+    "number", ["-0.0", "1e2", "100.0", "-1E-300", "5e-324", "0.1", "123456789012345678901234567890"]
+)
+def test_numbers_are_read_as_protobuf_reads_them(number: str) -> None:
+    for field in ("int_value", "float_value"):
+        body = ONE_VALUE % b'"%b": %b' % (field.encode(), number.encode())
+        usual = read_usual(body)
+        made = None if usual is None else make_usual(usual)
+        if made is not None:
+            expected = json_format.ParseDict(json.loads(body), PostModelOutputsRequest())
+            assert made.SerializeToString() == expected.SerializeToString()

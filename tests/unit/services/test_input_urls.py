@@ -9,7 +9,7 @@ import pytest
 
 from modelyard.errors import InvalidInput
 from modelyard.server.services import input_urls
-from modelyard.server.services.input_urls import fetch_inputs
+from modelyard.server.services.input_urls import MAX_DEPTH, fetch_inputs, may_have_urls
 from modelyard.wire.messages import Data, PostModelOutputsRequest
 
 
@@ -133,3 +133,23 @@ async def test_all_urls_together_have_a_limit(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(InvalidInput, match="more than 10 bytes"):
         await fetch_inputs(request_of(media("image", url="u"), media("image", url="u")), pages, tenant="ada")
     assert await fetch_inputs(request_of(media("image", url="u")), pages, tenant="ada")
+
+
+def in_parts(data: Data, depth: int) -> Data:
+    for _ in range(depth):
+        outer = Data(string_value="beside")
+        outer.parts.add(id="n").data.CopyFrom(data)
+        data = outer
+    return data
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, MAX_DEPTH])
+@pytest.mark.parametrize("kind", ["text", "image", "audio", "video"])
+def test_urls_are_searched_for_where_there_is_one_also_in_parts(kind: str, depth: int) -> None:
+    assert may_have_urls(request_of(Data(), in_parts(media(kind, url="u"), depth)))
+    content = {"raw": "x"} if kind == "text" else {"base64": b"x"}
+    assert not may_have_urls(request_of(Data(), in_parts(media(kind, **content), depth)))
+
+
+def test_what_is_nested_too_deep_is_left_to_the_search_which_refuses_it() -> None:
+    assert may_have_urls(request_of(in_parts(Data(), MAX_DEPTH + 1)))

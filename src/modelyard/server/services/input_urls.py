@@ -68,15 +68,17 @@ class _Filler:
 
 
 def may_have_urls(request: PostModelOutputsRequest) -> bool:
-    """Is a search worth its cost? Not where each input is one plain text, or one medium with its content."""
-    for one in request.inputs:
-        data = one.data
-        for kind in KINDS:
-            if data.HasField(kind) and getattr(data, kind).url:
-                return True
-        if data.parts or data.frames:
+    """Is a search worth its cost? Not where no medium and no text has a URL, also in parts: most requests."""
+    return any(_may_have_urls(one.data) for one in request.inputs)
+
+
+def _may_have_urls(data: Data, depth: int = 0) -> bool:
+    for kind in KINDS:
+        if data.HasField(kind) and getattr(data, kind).url:
             return True
-    return False
+    if data.frames or depth > MAX_DEPTH:
+        return True
+    return any(_may_have_urls(part.data, depth + 1) for part in data.parts)
 
 
 def _find_urls(data: Data, where: str, depth: int = 0) -> Iterator[tuple[str, Any]]:

@@ -71,7 +71,7 @@ def offer_straight(
         head: What the head says of the caller.
         envelope: Of the request that came with it.
         shortcuts: Of that request.
-        read: The request that is in a body, where that can be sent: see `V2.send`. None for any other.
+        read: The request that is in a body; None where it takes more. May raise `InvalidRequest`: whoever asks says so.
         make_errand: Made of each, from its id, its deadline and its shortcuts.
         deadline_of: When each is given up; None: it is waited for.
     """
@@ -80,12 +80,12 @@ def offer_straight(
         return
 
     def send(shortcuts: Shortcuts, body: bytes) -> bool:
-        incoming = read(body)
-        if incoming is None:
-            return False
         try:
+            incoming = read(body)
             deadline = None if deadline_of is None else deadline_of(shortcuts.headers, shortcuts.came_at)
         except InvalidRequest:
+            return False
+        if incoming is None:
             return False
         errand = make_errand(make_request_id(prefix), deadline, shortcuts)
         if not v2.send(name, incoming, envelope, errand):

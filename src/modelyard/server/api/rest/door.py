@@ -115,7 +115,7 @@ class RestDoor:
         body = await requests.read_body(first, visit.receive, _body_limit(method))
         incoming = requests.make_incoming(match, visit.scope["query_string"], body)
         lifeline.watch(visit.receive)
-        if incoming.named is not None and visit.shortcuts is not None:
+        if visit.shortcuts is not None:
             offer_rest(self._v2, match, visit.head, envelope, visit.shortcuts)
         if method.is_server_streaming:
             await visit.stream(method, self._v2.stream(method.name, _one(incoming), envelope))

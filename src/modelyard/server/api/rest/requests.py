@@ -46,16 +46,30 @@ async def read_body(first: Event, receive: Receive, max_bytes: int) -> bytes:
 
 def make_incoming(match: Match, query: bytes, body: bytes) -> Incoming:
     """The request. What the path says wins over the body and the query."""
-    is_for_model = match.route.method.request_type is PostModelOutputsRequest and match.route.binding.body == WHOLE
-    if not is_for_model:
+    if not is_for_model(match):
         return Incoming(_make_message(match, query, body, None))
     usual = read_usual(body)
-    if usual is None:
-        return _make_large(match, body) or Incoming(_make_message(match, query, body, None))
-    plain = make_plain_request(match, usual)
+    plain = None if usual is None else make_plain_request(match, usual)
     if plain is None:
-        return Incoming(_make_message(match, query, body, usual))
+        return make_other(match, body, usual)
     return Incoming(PostModelOutputsRequest.FromString(plain[0]), *plain)
+
+
+def is_for_model(match: Match) -> bool:
+    """Is the whole body a request for a model?"""
+    return match.route.method.request_type is PostModelOutputsRequest and match.route.binding.body == WHOLE
+
+
+def make_other(match: Match, body: bytes, usual: Usual | None) -> Incoming:
+    """A request for a model that is not plain; raises `InvalidRequest`.
+
+    Args:
+        match: The path.
+        body: JSON.
+        usual: It, where it has the usual shape.
+    """
+    large = _make_large(match, body) if usual is None else None
+    return large or Incoming(_make_message(match, b"", body, usual))
 
 
 def make_plain_request(match: Match, usual: Usual) -> tuple[bytes, Named] | None:

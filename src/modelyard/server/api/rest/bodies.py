@@ -1,14 +1,16 @@
-"""Bodies of plain requests, one written as the last one was: of those nothing but the text is looked at."""
+"""Bodies of the requests of one path. Of a plain one that is written as the last one was, nothing but the text is
+looked at."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from modelyard.server.api.rest.requests import make_plain_request, read_names
+from modelyard.server.api.rest.requests import make_other, make_plain_request, read_names
 from modelyard.server.api.rest.routes import Match
 from modelyard.server.api.rest.usual import find_only_text, read_usual
 from modelyard.server.api.v2.call import UNREAD, Incoming
 from modelyard.server.api.v2.plain import make_plain
+from modelyard.wire.outline import LARGE_BYTES
 
 MAX_LESSONS: Final = 16
 """Who writes each request in another way is not learned from any more."""
@@ -16,8 +18,8 @@ _SPECIAL: Final = bytes(range(0x20)) + b'"\\'
 """What a JSON string has to write in another way."""
 
 
-class PlainBodies:
-    """Reads requests of one path. A program writes the same JSON around its texts each time.
+class Bodies:
+    """Reads requests for the model of one path. A program writes the same JSON around its texts each time.
 
     Args:
         match: The path.
@@ -33,17 +35,19 @@ class PlainBodies:
         self._lessons = 0
 
     def read(self, body: bytes) -> Incoming | None:
-        """A plain request for a model (`v2/plain.py`), not parsed; None for any other body."""
+        """A request that is not large. One that is plain (`v2/plain.py`) is not parsed. Raises `InvalidRequest`."""
         front, back = self._front, self._back
         if front and body.startswith(front) and body.endswith(back):
             text = body[len(front) : -len(back)]
             raw = make_plain(self._names, text) if is_simple(text) else None
             if raw is not None:
                 return Incoming(UNREAD, raw, self._named)
+        if len(body) > LARGE_BYTES:
+            return None
         usual = read_usual(body)
         plain = None if usual is None else make_plain_request(self._match, usual)
         if usual is None or plain is None:
-            return None
+            return make_other(self._match, body, usual)
         self._learn(body, find_only_text(usual) or "")
         return Incoming(UNREAD, *plain)
 
