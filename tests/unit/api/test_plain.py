@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from modelyard.server.api.v2.plain import MAX_BYTES, Named, PlainReader, make_plain, read_plain
+from modelyard.server.api.v2.plain import MAX_BYTES, PASSED_BY, Named, PlainReader, make_plain, read_plain
 from modelyard.wire.messages import Data, Input, PostModelOutputsRequest, Text
 
 NAME = st.text(max_size=40)
@@ -61,10 +61,13 @@ def test_any_bytes_may_come(raw: bytes) -> None:
 
 def check(raw: bytes) -> None:
     named = read_plain(raw)
-    for names in (b"", b"\x12\x01m", one_text("a").SerializeToString()):
+    for names in (b"", b"\x12\x01m", b"\x0a\x03\x0a\x01u\x12\x01m"):
         reader = PlainReader()
-        reader.read(names + one_text("a" * 9).SerializeToString())
+        assert reader.read(names + one_text("a" * 9).SerializeToString())
         assert [reader.read(raw), reader.read(raw)] == [named] * 2
+    reader = PlainReader()
+    reader.read(b"another")
+    assert reader.read(raw) is None
     try:
         message = PostModelOutputsRequest.FromString(raw)
     except DecodeError:
@@ -110,7 +113,11 @@ def test_what_is_too_large_is_not_made() -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["", "m", "n"]), st.text(max_size=140) | st.just("x" * 500)), max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["", "m", "n"]), st.text(min_size=1, max_size=140) | st.just("x" * 500)), max_size=12
+    )
+)
 def test_requests_one_after_the_other_are_read_as_each_by_itself(told: list[tuple[str, str]]) -> None:
     reader = PlainReader()
     for model_id, text in told:
@@ -135,3 +142,11 @@ def test_a_request_of_a_known_model_is_not_looked_through(monkeypatch: pytest.Mo
     for text in ("knew", "unknown"):
         raw = PostModelOutputsRequest(model_id="m").SerializeToString() + one_text(text).SerializeToString()
         assert reader.read(raw) == Named("", "", "m", "")
+
+
+def test_who_sends_other_requests_is_looked_at_now_and_then() -> None:
+    reader, plain = PlainReader(), one_text("text").SerializeToString()
+    other = PostModelOutputsRequest(inputs=[Input()]).SerializeToString()
+    assert reader.read(other) is None
+    assert [reader.read(plain) for _ in range(PASSED_BY)] == [None] * PASSED_BY
+    assert [reader.read(one) for one in (plain, other, plain)] == [Named("", "", "", ""), None, Named("", "", "", "")]

@@ -32,6 +32,14 @@ class Heard:
     """What a reader said, in pieces of bodies that are joined as long as they go on."""
 
     said: list[Any] = field(default_factory=list)
+    takes_requests: bool = field(default=True, compare=False)
+
+    def on_request(self, number: int, block: bytes, body: bytes) -> bool:
+        assert isinstance(block, bytes)
+        if self.takes_requests:
+            self.on_block(number, block, ends=False)
+            self.on_data(number, body, len(body), ends=True)
+        return self.takes_requests
 
     def on_block(self, number: int, block: bytes, *, ends: bool) -> None:
         self.said.append(("block", number, block, ends))
@@ -83,6 +91,17 @@ def make_block(number: int, block: bytes, cuts: list[int], padding: int | None, 
     return Sent(data, lambda heard: heard.on_block(number, block, ends=ends))
 
 
+def make_request(number: int, block: bytes, body: bytes) -> Sent:
+    """Head and body, a frame each."""
+    head, data = make_block(number, block, [], None, b"", ends=False), make_data(number, body, None, 1, ends=True)
+
+    def tell(heard: Heard) -> None:
+        head.tell(heard)
+        data.tell(heard)
+
+    return Sent(head.data + data.data, tell)
+
+
 def make_other(kind: int, flags: int, number: int, payload: bytes) -> Sent:
     return Sent(frame(kind, flags, number, payload), lambda heard: heard.on_frame(kind, flags, number, payload))
 
@@ -103,6 +122,7 @@ FRAMES = st.one_of(
         st.sampled_from([b"", b"\x00\x00\x00\x01\x10"]),
         st.booleans(),
     ),
+    st.builds(make_request, NUMBERS, st.binary(max_size=60), BODIES),
     st.builds(
         make_other, st.integers(2, 8) | st.integers(10, 255), st.integers(0, 255), NUMBERS, st.binary(max_size=20)
     ),
@@ -114,8 +134,8 @@ def split(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(edges)]
 
 
-def read(pieces: list[bytes], *, from_buffer: bool = False) -> Heard:
-    heard = Heard()
+def read(pieces: list[bytes], *, from_buffer: bool = False, takes_requests: bool = True) -> Heard:
+    heard = Heard(takes_requests=takes_requests)
     reader = FrameReader(heard)
     for piece in pieces:
         if from_buffer:
@@ -135,7 +155,8 @@ def test_frames_are_the_same_however_they_are_cut(frames: list[Sent], cuts: list
         one.tell(expected)
     data = b"".join(one.data for one in frames)
     assert read(split(data, cuts), from_buffer=from_buffer) == expected
-    assert read([data], from_buffer=from_buffer) == expected
+    for takes_requests in (True, False):
+        assert read([data], from_buffer=from_buffer, takes_requests=takes_requests) == expected
 
 
 @given(st.lists(FRAMES.filter(lambda sent: len(sent.data) < 400), max_size=6))

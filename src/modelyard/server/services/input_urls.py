@@ -13,7 +13,6 @@ from modelyard.errors import InvalidInput
 from modelyard.wire.messages import Data, PostModelOutputsRequest
 
 MEDIA = ("image", "audio", "video")
-KINDS = ("text", *MEDIA)
 MAX_DEPTH = 16
 MAX_REQUEST_BYTES = 512 * 1024 * 1024
 """What all URLs of one request may lead to, together."""
@@ -69,16 +68,25 @@ class _Filler:
 
 def may_have_urls(request: PostModelOutputsRequest) -> bool:
     """Is a search worth its cost? Not where no medium and no text has a URL, also in parts: most requests."""
-    return any(_may_have_urls(one.data) for one in request.inputs)
+    inputs = request.inputs
+    for index in range(len(inputs)):  # noqa: SIM110 - a generator, and protobuf's iterator, cost as much as the rest
+        if _may_have_urls(inputs[index].data):
+            return True
+    return False
 
 
 def _may_have_urls(data: Data, depth: int = 0) -> bool:
-    for kind in KINDS:
-        if data.HasField(kind) and getattr(data, kind).url:
-            return True
+    if (data.HasField("text") and data.text.url) or (data.HasField("image") and data.image.url):
+        return True
+    if (data.HasField("audio") and data.audio.url) or (data.HasField("video") and data.video.url):
+        return True
     if data.frames or depth > MAX_DEPTH:
         return True
-    return any(_may_have_urls(part.data, depth + 1) for part in data.parts)
+    parts = data.parts
+    for index in range(len(parts)):  # noqa: SIM110 - as above
+        if _may_have_urls(parts[index].data, depth + 1):
+            return True
+    return False
 
 
 def _find_urls(data: Data, where: str, depth: int = 0) -> Iterator[tuple[str, Any]]:

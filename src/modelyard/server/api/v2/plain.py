@@ -18,6 +18,7 @@ _NAMES, _INPUTS = b"\x0a\x12\x1a", 0x22
 _NESTED = b"\x22\x12\x6a\x0a"
 """inputs, data, text, raw."""
 _KEPT = 4096
+PASSED_BY = 16
 
 
 class Named(NamedTuple):
@@ -38,21 +39,27 @@ class PlainReader:
     """Reads requests of one client, which mostly are for the model of the last one: then nothing is looked at but
     whether they begin as that did, and as is usual for a text of their length."""
 
-    __slots__ = ("_named", "_names")
+    __slots__ = ("_named", "_names", "_passed_by")
 
     def __init__(self) -> None:
         self._names = b""
         self._named: Named | None = None
+        self._passed_by = 0
+        """So many more are not looked through: who sends other requests mostly goes on with that."""
 
     def read(self, raw: bytes) -> Named | None:
-        """As `read_plain`."""
+        """As `read_plain`, or None."""
         names, size = self._names, len(self._names)
         if self._named is not None and raw.startswith(names):
             opening = _openings.get(len(raw) - size)
             if opening is not None and raw.startswith(opening, size):
                 return self._named
+        if self._passed_by:
+            self._passed_by -= 1
+            return None
         found = _find_parts(raw)
         if found is None:
+            self._passed_by = PASSED_BY
             return None
         at, text_at = found
         named = self._named = _read_names(raw[:at])

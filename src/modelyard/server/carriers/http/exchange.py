@@ -82,25 +82,41 @@ class Exchange(ABC):
         self.waits_to_begin = True
         self.came_at = time.monotonic()
 
+    def take_whole(self, body: bytes) -> bool:
+        """It came in one piece, head and body: have it taken by what is there for it. False: it has to `begin`."""
+        self.came_at = time.monotonic()
+        self._has_ended = True
+        if self._hand_over(body):
+            return True
+        self._pieces.append(body)
+        self._buffered = len(body)
+        return False
+
     def go_straight(self) -> bool:
-        """Have a request whose body is whole taken by what is there for it. False: it has to `begin`."""
-        straight: Straight = self.memo[STRAIGHT]
+        """The same, of a request whose body was fed."""
         pieces = self._pieces
         if len(pieces) != 1 or type(piece := pieces[0]) is not bytes:
             return False
         size = self._buffered
-        self._pieces, self._buffered, self._has_told_end = [], 0, True
-        try:
-            is_taken = straight(self, piece)
-        except Exception:
-            log.exception("carrier.crashed path=-")
-            is_taken = False
-        if is_taken:
+        self._pieces, self._buffered = [], 0
+        if self._hand_over(piece):
             self.waits_to_begin = False
             self.on_taken(size)
-        else:
-            self._pieces, self._buffered, self._has_told_end = pieces, size, False
-        return is_taken
+            return True
+        self._pieces, self._buffered = pieces, size
+        return False
+
+    def _hand_over(self, body: bytes) -> bool:
+        """To the `Straight` that is there."""
+        straight: Straight = self.memo[STRAIGHT]
+        self._has_told_end = True
+        try:
+            if straight(self, body):
+                return True
+        except Exception:
+            log.exception("carrier.crashed path=-")
+        self._has_told_end = False
+        return False
 
     def answer_late(self, answer: Callable[[Send], Awaitable[None]]) -> None:
         """See `Shortcuts`."""

@@ -7,14 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
-from modelyard.server.carriers.base import (
-    FRAME_BYTES,
-    HEADER_BYTES,
-    HEADERS_S,
-    STRAIGHT,
-    STREAMS_PER_CONNECTION,
-    WINDOW_BYTES,
-)
+from modelyard.server.carriers.base import HEADERS_S, STRAIGHT, STREAMS_PER_CONNECTION, WINDOW_BYTES
 from modelyard.server.carriers.http.http2_frames import (
     ACK,
     DEFAULT_FRAME_BYTES,
@@ -22,9 +15,7 @@ from modelyard.server.carriers.http.http2_frames import (
     ENHANCE_YOUR_CALM,
     FLOW_CONTROL_ERROR,
     INITIAL_WINDOW_SIZE,
-    MAX_CONCURRENT_STREAMS,
     MAX_FRAME_SIZE,
-    MAX_HEADER_LIST_SIZE,
     MAX_STREAM,
     MAX_WINDOW_BYTES,
     NO_ERROR,
@@ -45,7 +36,7 @@ from modelyard.server.carriers.http.http2_heads import RequestHeads
 from modelyard.server.carriers.http.http2_owner import Member
 from modelyard.server.carriers.http.http2_patience import Patience
 from modelyard.server.carriers.http.http2_reader import FrameReader
-from modelyard.server.carriers.http.http2_rules import check_frame, check_growth, read_settings
+from modelyard.server.carriers.http.http2_rules import OUR_SETTINGS, check_frame, check_growth, read_settings
 from modelyard.server.carriers.http.http2_stream import Http2Stream
 from modelyard.server.carriers.http.oddities import Oddities
 from modelyard.server.carriers.http.port import Port
@@ -59,12 +50,6 @@ COPY_BYTES = 4096
 WRITE_BUFFER_BYTES = 256 * 1024
 """So much of answers waits in this process for a client that reads slowly."""
 DRAIN_PING = b"drain..."
-OUR_SETTINGS = {
-    MAX_CONCURRENT_STREAMS: STREAMS_PER_CONNECTION,
-    INITIAL_WINDOW_SIZE: WINDOW_BYTES,
-    MAX_FRAME_SIZE: FRAME_BYTES,
-    MAX_HEADER_LIST_SIZE: HEADER_BYTES,
-}
 
 
 class Http2Connection(asyncio.BufferedProtocol):
@@ -215,6 +200,24 @@ class Http2Connection(asyncio.BufferedProtocol):
             self._close()
 
     # What the reader says.
+
+    def on_request(self, number: int, block: bytes, body: bytes) -> bool:
+        """See `FrameHandler`: for what goes straight."""
+        head, size = self._heads.known.get(block), len(body)
+        if head is None or STRAIGHT not in head.memo or head.expects_continue or head.length not in (None, size):
+            return False
+        if number <= self._last_stream or not number & 1 or not self._takes_streams or size > self._in_window:
+            return False
+        if len(self.streams) >= STREAMS_PER_CONNECTION:
+            return False
+        self._last_stream = number
+        self._in_window -= size
+        stream = self.streams[number] = Http2Stream(self, number, head)
+        if stream.take_whole(body):
+            self.give_back(size)
+        else:
+            stream.open(self._port.app)
+        return True
 
     def on_block(self, number: int, block: bytes, *, ends: bool) -> None:
         """See `FrameHandler`: a request begins, or one ends with trailers."""

@@ -19,6 +19,10 @@ ENABLE_PUSH = 0x2
 
 HEAD = Struct(">HBBBI")
 """Length in two parts, kind, flags, stream: nine bytes in front of each payload."""
+HEAD_BYTES = HEAD.size
+_pack_small = Struct(">xHBBI").pack
+"""The same, of a length that two bytes hold."""
+_LAST_HEADERS = END_HEADERS | END_STREAM
 SETTING = Struct(">HI")
 NUMBER = Struct(">I")
 PING_BYTES, PRIORITY_BYTES = 8, 5
@@ -68,15 +72,13 @@ def pack_block(block: bytes, flags: int, stream: int, max_frame: int) -> bytes:
 
 
 def pack_answer(stream: int, block: bytes, body: bytes, ending: bytes) -> bytes:
-    """A whole answer, of which nothing is larger than a frame may be: headers, body, and trailers where it has them."""
-    pack, size = HEAD.pack, len(body)
-    data = pack(size >> 8, size & 0xFF, DATA, 0 if ending else END_STREAM, stream) + body
-    size = len(block)
-    head = pack(size >> 8, size & 0xFF, HEADERS, END_HEADERS, stream) + block
+    """A whole answer, of which nothing is of 64 KiB or too large for its client: headers, body, and trailers where it
+    has them."""
+    head = _pack_small(len(block), HEADERS, END_HEADERS, stream)
     if not ending:
-        return head + data
-    size = len(ending)
-    return b"".join((head, data, pack(size >> 8, size & 0xFF, HEADERS, END_HEADERS | END_STREAM, stream), ending))
+        return b"".join((head, block, _pack_small(len(body), DATA, END_STREAM, stream), body))
+    data = _pack_small(len(body), DATA, 0, stream)
+    return b"".join((head, block, data, body, _pack_small(len(ending), HEADERS, _LAST_HEADERS, stream), ending))
 
 
 def pack_number(kind: int, stream: int, number: int) -> bytes:

@@ -39,6 +39,8 @@ class Head:
     may_be_silent: bool
     """Is it a stream, whose client may say nothing for as long as it likes?"""
     expects_continue: bool
+    is_head: bool
+    """Does it want an answer without its body?"""
     memo: dict[str, Any] = field(default_factory=dict)
     """See `Shortcuts`."""
 
@@ -122,6 +124,7 @@ def _make_head(base: Scope, fields: Headers, stream: int) -> Head:
         length=_read_length(headers, stream),
         may_be_silent=may_be_silent(scope["path"], headers),
         expects_continue=dict(headers).get(b"expect", b"").lower() == b"100-continue",
+        is_head=method == b"HEAD",
     )
 
 
@@ -191,9 +194,9 @@ def _encode_field(name: bytes, value: bytes) -> bytes:
         prefix = _encode_name(name)
     if not prefix:
         return b""
-    if not value.isalnum() and (b"\n" in value or b"\r" in value or b"\0" in value):
-        raise ValueError(f"the header {name!r} of an answer has a line break or a NUL in it")
     size = len(value)
+    if not value.isalnum() and len(value.translate(None, _NOT_IN_VALUES)) != size:  # `in` makes an exception each time
+        raise ValueError(f"the header {name!r} of an answer has a line break or a NUL in it")
     encoded = prefix + (_SHORT[size] if size < 127 else _encode_length(size)) + value
     if name in _FEW_VALUES and len(_fields) < _NAMES_KEPT:
         _fields[name, value] = encoded

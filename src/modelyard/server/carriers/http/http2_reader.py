@@ -14,6 +14,7 @@ from modelyard.server.carriers.http.http2_frames import (
     ENHANCE_YOUR_CALM,
     FRAME_SIZE_ERROR,
     HEAD,
+    HEAD_BYTES,
     HEADERS,
     MAX_STREAM,
     PADDED,
@@ -23,10 +24,19 @@ from modelyard.server.carriers.http.http2_frames import (
 )
 
 MAX_CONTINUATIONS = 64
+_ODD_OR_WHOLE = END_HEADERS | END_STREAM | PADDED | PRIORITISED
+_PADDED_OR_END = PADDED | END_STREAM
+_LATER = -1
+unpack_head = HEAD.unpack_from
 
 
 class FrameHandler(Protocol):
     """What is told of frames. Its methods raise `Http2Error` for what ends the connection."""
+
+    def on_request(self, number: int, block: bytes, body: bytes) -> bool:
+        """A whole block of headers came, and behind it, in one piece, all of a body. False: it has done nothing, and
+        has to be told of both."""
+        ...
 
     def on_block(self, number: int, block: bytes, *, ends: bool) -> None:
         """A whole block of headers came, and with `ends` the end of the request."""
@@ -100,30 +110,63 @@ class FrameReader:
             if self._data_left:
                 at = self._pass_on(data, at, size)
                 continue
-            if size - at < HEAD.size:
+            if size - at < HEAD_BYTES:
                 break
-            high, low, kind, flags, number = HEAD.unpack_from(data, at)
+            high, low, kind, flags, number = unpack_head(data, at)
             length = high << 8 | low
-            if kind == DATA and self._block is None:
-                body = at + HEAD.size
-                if length < DEFAULT_FRAME_BYTES and 0 < length <= size - body and not flags & PADDED:
-                    at = body + length
-                    self.progress += 1
-                    piece = bytes(data[body:at])
-                    self._handler.on_data(number & MAX_STREAM, piece, length, ends=bool(flags & END_STREAM))
-                    continue
-                if flags & PADDED and size == body:
-                    break
-                at = self._begin_body(data, length, flags, number & MAX_STREAM, body)
-                continue
-            end = at + HEAD.size + length
-            self._check(kind, length)
-            if end > size:
+            behind = 0
+            if kind == HEADERS and flags & _ODD_OR_WHOLE == END_HEADERS:
+                behind = self._read_request(data, at + HEAD_BYTES, length, size, number)
+            elif kind == DATA and self._block is None:
+                behind = self._read_data(data, at + HEAD_BYTES, length, size, flags, number & MAX_STREAM)
+            behind = behind or self._read_other(data, at + HEAD_BYTES, length, size, kind, flags, number & MAX_STREAM)
+            if behind < 0:
                 break
-            self._on_frame(kind, flags, number & MAX_STREAM, bytes(data[at + HEAD.size : end]))
-            at = end
+            at = behind
         if at < size and not self.is_stopped:
             self._rest = bytes(data[at:])
+
+    # Each reads what begins at a place, and returns where what is behind it begins: `_LATER` where not all is there.
+
+    def _read_request(self, data: bytes | memoryview, at: int, length: int, size: int, number: int) -> int:
+        """A request whose head and body are a frame each, and there: most are. 0: it is another, or the handler has not
+        taken it."""
+        end = at + length
+        body_at = end + HEAD_BYTES
+        if body_at >= size or length > HEADER_BYTES or number > MAX_STREAM or self._block is not None:
+            return 0
+        high, low, kind, flags, other = unpack_head(data, end)
+        length = high << 8 | low
+        behind = body_at + length
+        if kind != DATA or flags & _PADDED_OR_END != END_STREAM or other != number:
+            return 0
+        if behind > size or not 0 < length < DEFAULT_FRAME_BYTES:
+            return 0
+        if not self._handler.on_request(number, bytes(data[at:end]), bytes(data[body_at:behind])):
+            return 0
+        self.progress += 2
+        return behind
+
+    def _read_data(self, data: bytes | memoryview, at: int, length: int, size: int, flags: int, number: int) -> int:
+        """A small frame of data that is there, or the beginning of another."""
+        if length < DEFAULT_FRAME_BYTES and 0 < length <= size - at and not flags & PADDED:
+            behind = at + length
+            self.progress += 1
+            self._handler.on_data(number, bytes(data[at:behind]), length, ends=bool(flags & END_STREAM))
+            return behind
+        if flags & PADDED and size == at:
+            return _LATER
+        return self._begin_body(data, length, flags, number, at)
+
+    def _read_other(
+        self, data: bytes | memoryview, at: int, length: int, size: int, kind: int, flags: int, number: int
+    ) -> int:
+        """A frame that is not data."""
+        self._check(kind, length)
+        if at + length > size:
+            return _LATER
+        self._on_frame(kind, flags, number, bytes(data[at : at + length]))
+        return at + length
 
     def _check(self, kind: int, length: int) -> None:
         if length > HEADER_BYTES:
@@ -131,7 +174,7 @@ class FrameReader:
         if self._block is not None and kind != CONTINUATION:
             raise Http2Error(PROTOCOL_ERROR, "headers that go on in a frame that is not theirs")
 
-    # Data. A small frame that is there in one piece has been passed on already.
+    # Data that are not a small frame in one piece.
 
     def _begin_body(self, data: bytes | memoryview, length: int, flags: int, number: int, at: int) -> int:
         """Where the body begins."""
@@ -177,7 +220,7 @@ class FrameReader:
             at = end
             if self._data_left or self._data_ends or not self._goes_on(data, at, size):
                 break
-            at += HEAD.size
+            at += HEAD_BYTES
         goes_on = bool(self._data_left) or self._data_length == DEFAULT_FRAME_BYTES
         ends = self._data_ends and not self._data_left
         piece = bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
@@ -186,9 +229,9 @@ class FrameReader:
 
     def _goes_on(self, data: bytes | memoryview, at: int, size: int) -> bool:
         """Does a frame that goes on with the same body begin there? It has begun then."""
-        if size - at <= HEAD.size:
+        if size - at <= HEAD_BYTES:
             return False
-        high, low, kind, flags, number = HEAD.unpack_from(data, at)
+        high, low, kind, flags, number = unpack_head(data, at)
         length = high << 8 | low
         if kind != DATA or flags & PADDED or number & MAX_STREAM != self._data_number or not 0 < length <= FRAME_BYTES:
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from modelyard.server.carriers.base import FRAME_BYTES, HEADER_BYTES, STREAMS_PER_CONNECTION, WINDOW_BYTES
 from modelyard.server.carriers.http.http2_frames import (
     ACK,
     DEFAULT_FRAME_BYTES,
@@ -10,8 +11,10 @@ from modelyard.server.carriers.http.http2_frames import (
     FRAME_SIZE_ERROR,
     GOAWAY,
     INITIAL_WINDOW_SIZE,
+    MAX_CONCURRENT_STREAMS,
     MAX_FRAME_BYTES,
     MAX_FRAME_SIZE,
+    MAX_HEADER_LIST_SIZE,
     MAX_WINDOW_BYTES,
     NUMBER,
     PING,
@@ -27,6 +30,13 @@ from modelyard.server.carriers.http.http2_frames import (
     Http2Error,
 )
 
+OUR_SETTINGS = {
+    MAX_CONCURRENT_STREAMS: STREAMS_PER_CONNECTION,
+    INITIAL_WINDOW_SIZE: WINDOW_BYTES,
+    MAX_FRAME_SIZE: FRAME_BYTES,
+    MAX_HEADER_LIST_SIZE: HEADER_BYTES,
+}
+"""What clients are told."""
 _SIZES = {PING: PING_BYTES, RST_STREAM: NUMBER.size, WINDOW_UPDATE: NUMBER.size, PRIORITY: PRIORITY_BYTES}
 _OF_CONNECTION = frozenset({SETTINGS, PING, GOAWAY})
 _OF_STREAM = frozenset({RST_STREAM, PRIORITY})

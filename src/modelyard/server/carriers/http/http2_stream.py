@@ -11,6 +11,7 @@ from modelyard.server.carriers.http.exchange import JOIN_BYTES, Event, Exchange,
 from modelyard.server.carriers.http.http2_frames import (
     CANCEL,
     DATA,
+    DEFAULT_FRAME_BYTES,
     END_STREAM,
     FLOW_CONTROL_ERROR,
     INTERNAL_ERROR,
@@ -189,18 +190,18 @@ class Http2Stream(Exchange):
 
     def reply(self, status: int, headers: Headers, body: bytes, trailers: Headers | None = None) -> bool:
         """See `Shortcuts`."""
-        connection, number, size = self._connection, self.number, len(body)
-        max_frame = connection.max_frame
-        fits = 0 < size <= JOIN_BYTES and size <= max_frame
-        if not fits or size > self.out_window or size > connection.out_window or connection.is_paused:
+        connection, size = self._connection, len(body)
+        if not 0 < size < JOIN_BYTES or size > connection.max_frame or connection.is_paused:
             return False
-        if self._state != NEW or self.is_reset or self._is_bodiless(status):
+        if size > self.out_window or size > connection.out_window or self.is_reset:
+            return False
+        if self._state != NEW or status in BODILESS or self.head.is_head:
             return False
         block = encode_block(status, headers)
         ending = b"" if trailers is None else encode_fields(trailers)
-        if len(block) > max_frame or len(ending) > max_frame:
+        if len(block) > DEFAULT_FRAME_BYTES or len(ending) > DEFAULT_FRAME_BYTES:
             return False
-        connection.write(pack_answer(number, block, body, ending))
+        connection.write(pack_answer(self.number, block, body, ending))
         self.out_window -= size
         connection.out_window -= size
         self._state = COMPLETE
@@ -289,11 +290,8 @@ class Http2Stream(Exchange):
         status = event["status"]
         self._block = encode_block(status, event.get("headers", []))
         self._has_trailers = event.get("trailers", False)
-        self._has_no_body = self._is_bodiless(status)
+        self._has_no_body = status in BODILESS or self.head.is_head
         self._state = STARTED
-
-    def _is_bodiless(self, status: int) -> bool:
-        return status in BODILESS or self.head.scope["method"] == "HEAD"
 
     def _take_body(self, body: bytes, *, has_more: bool) -> None:
         """Write it, or queue it where there is no room."""
