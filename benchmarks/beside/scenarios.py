@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from beside import ceiling, first_message, growth, ours, peers, process, rounds
+from beside.cores import Cores
 from beside.endpoint import GRPC
 from beside.field import Field, run_field
 from beside.h2load import Load
@@ -47,9 +48,10 @@ def _run(
     also: Callable[[Field], Mapping[str, Any]] = lambda _: {},
 ) -> Mapping[str, Any]:
     """Start the field on the server's core, measure from the other."""
+    cores = Cores((options.server_core, options.load_core))
     with process.on_core(options.server_core), run_field(chosen, mode, payload, ours.enter(mode)) as field:
         with process.on_core(options.load_core):
-            rows = rounds.measure(make(field), field, options.rounds)
+            rows = rounds.measure(make(field), field, options.rounds, cores)
             more = also(field)
         after = {name: process.sum_memory_mb(pid) for name, pid in field.pids.items()}
     return {

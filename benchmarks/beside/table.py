@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,8 @@ HEAD = """\
 
 Made by `script/bench` ([how it is measured, and what is inside each path](../README.md)). All servers of a table were
 up on the same core in one run and took turns, round by round; a number is the median of {rounds} rounds. `gRPC x` and
-`REST x` are Modelyard's requests/s over that protocol divided by the row's. `load core` is how busy the load generator
+`REST x` are Modelyard's requests/s over that protocol divided by the row's, in each round, and the median of that.
+`load core` is how busy the load generator
 was at most. Memory is the server's whole tree of processes with the model loaded, before the first measured request;
 pages that processes share are counted once.
 """
@@ -71,16 +73,17 @@ def render_scenario(found: Mapping[str, Any]) -> str:
 
 def render_best(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Our better door against the better one of each other, for every load of the table."""
-    best: dict[tuple[Any, ...], dict[str, float]] = {}
+    best: dict[tuple[Any, ...], dict[str, Mapping[str, Any]]] = {}
     for row in rows:
         if "server" in row:
             servers = best.setdefault(_group(row), {})
-            servers[row["server"]] = max(servers.get(row["server"], 0.0), row["per_s"])
+            servers[row["server"]] = max(servers.get(row["server"], row), row, key=lambda one: one["per_s"])
     lines = []
     for group, servers in best.items():
-        ours = servers.pop(OURS, 0.0)
+        ours = servers.pop(OURS, None)
         load = "".join(f", {COLUMNS[name]} {value}" for name, value in zip(GROUP, group, strict=True) if value)
-        ratios = [f"{name} {_show('_ratio', ours / rate)}" for name, rate in servers.items() if rate and ours]
+        found = {name: ours and _divide(ours, row) for name, row in servers.items()}
+        ratios = [f"{name} {_show('_ratio', ratio)}" for name, ratio in found.items() if ratio]
         if ratios:
             lines.append(f"- Best door against best door{load}: {', '.join(ratios)}.")
     return lines
@@ -99,20 +102,34 @@ def render_facts(found: Mapping[str, Any]) -> list[str]:
 
 
 def add_ratios(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Modelyard's rate over each protocol, divided by the row's, among rows of the same load."""
-    ours: dict[tuple[Any, str], float] = {}
+    """Modelyard's rate over each protocol, divided by the row's, among rows of the same load: the median of what each
+    round says, since what else the machine does moves both."""
+    ours: dict[tuple[Any, str], Mapping[str, Any]] = {}
     for row in rows:
         if row.get("server") == OURS:
-            ours[_group(row), row["protocol"]] = row["per_s"]
+            ours[_group(row), row["protocol"]] = row
     found = []
     for row in rows:
         more = dict(row)
         for key, protocol in (("grpc_ratio", GRPC), ("rest_ratio", REST)):
-            rate = ours.get((_group(row), protocol))
-            if rate and row["per_s"] and row["server"] != OURS:
-                more[key] = rate / row["per_s"]
+            own = ours.get((_group(row), protocol))
+            ratio = _divide(own, row) if own and row["server"] != OURS else None
+            if ratio is not None:
+                more[key] = ratio
         found.append(more)
     return found
+
+
+def _divide(ours: Mapping[str, Any], row: Mapping[str, Any]) -> float | None:
+    """The median over rounds of how much more of ours there were; None where a round had none of the other's."""
+    rates = _list_rates(row)
+    return statistics.median(a / b for a, b in zip(_list_rates(ours), rates, strict=True)) if all(rates) else None
+
+
+def _list_rates(row: Mapping[str, Any]) -> list[float]:
+    """Of each round."""
+    rates: list[float] = row.get("rounds_per_s") or [row["per_s"]]
+    return rates
 
 
 def _group(row: Mapping[str, Any]) -> tuple[Any, ...]:

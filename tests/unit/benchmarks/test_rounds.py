@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from beside import rounds
+from beside.cores import Cores
 from beside.h2load import Outcome
 from beside.rounds import evaluate, find_percentile, summarize
 
@@ -51,3 +53,29 @@ def test_a_row_has_medians_the_sum_of_failures_and_the_busiest_round() -> None:
     row = summarize(rounds)
     assert (row["per_s"], row["failed"], row["load_core"]) == (100.0, 3, 0.9)
     assert row["rounds_per_s"] == [100.0, 90.0, 5000.0]
+
+
+def test_the_slower_core_is_compared_with_the_fastest_that_was_seen() -> None:
+    took = iter([2.0, 3.0, 1.0, 1.0, 1.5, 1.0])
+    cores = Cores((0, 1), lambda _: next(took))
+    assert [cores.look(), cores.look(), cores.look()] == [1.5, 1.0, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("outside", "took", "chosen", "tries"),
+    [([0.0], [1.0], 0, 1), ([0.5, 0.0], [1.0], 1, 2), ([0.0, 0.0, 0.0], [1.0, 2.0, 3.0, 3.0, 1.5, 1.0], 2, 3)],
+)
+def test_a_measurement_that_others_disturbed_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, outside: list[float], took: list[float], chosen: int, tries: int
+) -> None:
+    made: list[float] = []
+
+    def measure(*_: object) -> dict[str, float]:
+        made.append(outside[len(made)])
+        return {"outside": made[-1], "number": len(made) - 1}
+
+    times = iter(took)
+    monkeypatch.setattr(rounds, "_try_once", measure)
+    cores = Cores((0,), lambda _: next(times, took[-1]))
+    values = rounds._measure_once(None, 0, None, cores)  # type: ignore[arg-type]
+    assert (values["number"], len(made)) == (chosen, tries)

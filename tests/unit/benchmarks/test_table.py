@@ -40,6 +40,13 @@ def test_both_protocols_are_divided_by_the_row_of_the_same_load() -> None:
     assert "rest_ratio" not in rows[4]
 
 
+def test_a_ratio_is_the_median_of_those_of_the_rounds() -> None:
+    ours = make_row("Modelyard", "gRPC", 100.0, rounds_per_s=[100.0, 10.0, 400.0])
+    other = make_row("Other", "gRPC", 50.0, rounds_per_s=[50.0, 10.0, 100.0])
+    assert add_ratios([ours, other])[1]["grpc_ratio"] == 2.0
+    assert render_best([ours, other]) == ["- Best door against best door, at once 16: Other 2.00."]
+
+
 def test_our_own_rows_have_no_ratio() -> None:
     assert not [row for row in add_ratios(ROWS) if row["server"] == "Modelyard" and "grpc_ratio" in row]
 

@@ -1,0 +1,41 @@
+"""How fast the cores are just now: on a machine whose host has other guests, that changes by the second."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+from beside import process
+
+STEPS = 200_000
+"""Of a loop: some five milliseconds."""
+
+
+class Cores:
+    """The cores of a benchmark, by their numbers.
+
+    Args:
+        numbers: Of the servers' and the load's.
+        look: How long a piece of work takes on one, in seconds.
+    """
+
+    def __init__(self, numbers: Sequence[int], look: Callable[[int], float] | None = None) -> None:
+        self._numbers = numbers
+        self._look = look or time_loop
+        self._least_s = math.inf
+
+    def look(self) -> float:
+        """How many times as long as ever before the same work takes now, on the slower one."""
+        took = [self._look(number) for number in self._numbers]
+        self._least_s = min(self._least_s, *took)
+        return max(took) / self._least_s
+
+
+def time_loop(core: int) -> float:
+    """Seconds of a loop of Python on this core."""
+    with process.on_core(core):
+        began = time.perf_counter()
+        for _ in range(STEPS):
+            pass
+        return time.perf_counter() - began
