@@ -19,8 +19,8 @@ SETTLE_S, SETTLE_TIMEOUT_S = 0.1, 4.0
 IDLE_SHARE = 0.2
 """Of the core: below, a server is idle. The clock of processes ticks every 10 ms."""
 OUTSIDE_LIMIT, SLOW_LIMIT, TRIES = 0.15, 1.25, 3
-"""Of a core: what neither servers nor load used; and how many times as long as ever before the same work took on the
-slower core before or behind it. More of either, and the measurement is made again."""
+"""Of a core: what neither servers nor load used; and how many times as long as usual the same work took on the slower
+core before or behind it. More of either, and the measurement is made again."""
 WRONG_SHARE = 0.02
 """Answers whose mean size differs by more than this from the checked one are not all right."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -43,4 +44,16 @@ async def open_house(folder: Path) -> AsyncIterator[House]:
     """Services with the user `ada` in their store."""
     async with open_store(folder) as store:
         await store.users.add(make_user())
-        yield House(store, Clock())
+        try:
+            yield House(store, Clock())
+        finally:
+            await finish_looks()
+
+
+async def finish_looks() -> None:
+    """What is looked at again in the background is over before its store is closed: a connection that is in use then
+    is closed by nobody."""
+    background = ("Renewals.", "Freshness.")
+    looks = [task for task in asyncio.all_tasks() if task.get_coro().__qualname__.startswith(background)]
+    if looks:
+        await asyncio.wait(looks)
