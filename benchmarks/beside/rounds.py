@@ -18,7 +18,7 @@ WARM_UP_S = 0.25
 SETTLE_S, SETTLE_TIMEOUT_S = 0.1, 4.0
 IDLE_SHARE = 0.2
 """Of the core: below, a server is idle. The clock of processes ticks every 10 ms."""
-OUTSIDE_LIMIT, SLOW_LIMIT, TRIES = 0.15, 1.25, 3
+OUTSIDE_LIMIT, SLOW_LIMIT, TRIES = 0.15, 1.4, 2
 """Of a core: what neither servers nor load used; and how many times as long as usual the same work took on the slower
 core before or behind it. More of either, and the measurement is made again."""
 WRONG_SHARE = 0.02
@@ -67,8 +67,8 @@ def _find_size(case: Case, contestants: Field) -> int:
 
 
 def _measure_once(case: Case, size_bytes: int, contestants: Field, cores: Cores) -> dict[str, float]:
-    """One measurement; again, a few times, where others took their part of the two cores: processes of strangers, or
-    other guests of the host."""
+    """One measurement; once more where others took their part of the two cores: processes of strangers, or other guests
+    of the host."""
     tries: list[dict[str, float]] = []
     while len(tries) < TRIES and (not tries or _find_trouble(tries[-1]) > 1):
         slow = cores.look()
