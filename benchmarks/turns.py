@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -34,7 +35,8 @@ class Cores:
         self._server, self._load = sorted(os.sched_getaffinity(0))[:2]
 
     def start_servers(self) -> None:
-        """What is started from here on serves."""
+        """What is started from here on serves, and is stopped where we are."""
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         os.sched_setaffinity(0, {self._server})
 
     def start_load(self) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from beside import asking, h2load, process
-from beside.cores import Cores
 from beside.field import Entry, Field
 from beside.h2load import Load, Outcome
 from beside.payload import Payload
+from beside.speed import Speed
 
 WARM_UP_S = 0.25
 SETTLE_S, SETTLE_TIMEOUT_S = 0.1, 4.0
@@ -48,7 +48,7 @@ class Case:
         }
 
 
-def measure(cases: Sequence[Case], contestants: Field, rounds: int, cores: Cores) -> list[dict[str, Any]]:
+def measure(cases: Sequence[Case], contestants: Field, rounds: int, speed: Speed) -> list[dict[str, Any]]:
     """A row for each case: medians over rounds, and what each round saw."""
     seen: list[list[dict[str, float]]] = [[] for _ in cases]
     sizes = [_find_size(case, contestants) for case in cases]
@@ -56,7 +56,7 @@ def measure(cases: Sequence[Case], contestants: Field, rounds: int, cores: Cores
         order = range(len(cases)) if number % 2 == 0 else reversed(range(len(cases)))
         for index in order:
             with contestants.turn_of(cases[index].entry.server):
-                seen[index].append(_measure_once(cases[index], sizes[index], contestants, cores))
+                seen[index].append(_measure_once(cases[index], sizes[index], contestants, speed))
             _tell(number, cases[index], seen[index][-1])
     return [{**case.key, **summarize(values)} for case, values in zip(cases, seen, strict=True)]
 
@@ -66,14 +66,14 @@ def _find_size(case: Case, contestants: Field) -> int:
         return asking.ask(case.entry.ask(case.payload), case.entry.port)
 
 
-def _measure_once(case: Case, size_bytes: int, contestants: Field, cores: Cores) -> dict[str, float]:
+def _measure_once(case: Case, size_bytes: int, contestants: Field, speed: Speed) -> dict[str, float]:
     """One measurement; once more where others took their part of the two cores: processes of strangers, or other guests
     of the host."""
     tries: list[dict[str, float]] = []
     while len(tries) < TRIES and (not tries or _find_trouble(tries[-1]) > 1):
-        slow = cores.look()
+        slow = speed.look()
         values = _try_once(case, size_bytes, contestants)
-        tries.append({**values, "slow": max(slow, cores.look())})
+        tries.append({**values, "slow": max(slow, speed.look())})
     return min(tries, key=_find_trouble)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from beside import ceiling, first_message, growth, ours, peers, process, rounds
-from beside.cores import Cores
 from beside.endpoint import GRPC
 from beside.field import Field, run_field
 from beside.h2load import Load
@@ -15,6 +14,7 @@ from beside.options import Options
 from beside.payload import Payload, make_image, make_text
 from beside.rounds import Case
 from beside.server import BATCH, ECHO, STREAM, Peer
+from beside.speed import Speed
 
 MIB = 1024 * 1024
 STREAM_MESSAGES = 1000
@@ -48,10 +48,10 @@ def _run(
     also: Callable[[Field], Mapping[str, Any]] = lambda _: {},
 ) -> Mapping[str, Any]:
     """Start the field on the server's core, measure from the other."""
-    cores = Cores((options.server_core, options.load_core))
+    speed = Speed((options.server_core, options.load_core))
     with process.on_core(options.server_core), run_field(chosen, mode, payload, ours.enter(mode)) as field:
         with process.on_core(options.load_core):
-            rows = rounds.measure(make(field), field, options.rounds, cores)
+            rows = rounds.measure(make(field), field, options.rounds, speed)
             more = also(field)
         after = {name: process.sum_memory_mb(pid) for name, pid in field.pids.items()}
     return {

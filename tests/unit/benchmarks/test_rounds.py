@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from beside import rounds
-from beside.cores import Cores
 from beside.h2load import Outcome
 from beside.rounds import evaluate, find_percentile, summarize
+from beside.speed import Speed
 
 
 def make_outcome(**changes: object) -> Outcome:
@@ -57,8 +57,8 @@ def test_a_row_has_medians_the_sum_of_failures_and_the_busiest_round() -> None:
 
 def test_the_slower_core_is_compared_with_the_fastest_quarter_of_what_was_seen() -> None:
     took = iter([2.0, 3.0, 1.0, 1.0, 1.5, 1.0, 0.1, 1.0])
-    cores = Cores((0, 1), lambda _: next(took))
-    assert [cores.look() for _ in range(4)] == [1.5, 1.0, 1.5, 1.0]
+    speed = Speed((0, 1), lambda _: next(took))
+    assert [speed.look() for _ in range(4)] == [1.5, 1.0, 1.5, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,6 @@ def test_a_measurement_that_others_disturbed_is_made_again(
 
     times = iter(took)
     monkeypatch.setattr(rounds, "_try_once", measure)
-    cores = Cores((0,), lambda _: next(times, took[-1]))
-    values = rounds._measure_once(None, 0, None, cores)  # type: ignore[arg-type]
+    speed = Speed((0,), lambda _: next(times, took[-1]))
+    values = rounds._measure_once(None, 0, None, speed)  # type: ignore[arg-type]
     assert (values["number"], len(made)) == (chosen, tries)

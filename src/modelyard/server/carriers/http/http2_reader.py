@@ -27,7 +27,7 @@ MAX_CONTINUATIONS = 64
 _ODD_OR_WHOLE = END_HEADERS | END_STREAM | PADDED | PRIORITISED
 _PADDED_OR_END = PADDED | END_STREAM
 _LATER = -1
-unpack_head = HEAD.unpack_from
+_unpack_head = HEAD.unpack_from
 
 
 class FrameHandler(Protocol):
@@ -112,7 +112,7 @@ class FrameReader:
                 continue
             if size - at < HEAD_BYTES:
                 break
-            high, low, kind, flags, number = unpack_head(data, at)
+            high, low, kind, flags, number = _unpack_head(data, at)
             length = high << 8 | low
             behind = 0
             if kind == HEADERS and flags & _ODD_OR_WHOLE == END_HEADERS:
@@ -135,7 +135,7 @@ class FrameReader:
         body_at = end + HEAD_BYTES
         if body_at >= size or length > HEADER_BYTES or number > MAX_STREAM or self._block is not None:
             return 0
-        high, low, kind, flags, other = unpack_head(data, end)
+        high, low, kind, flags, other = _unpack_head(data, end)
         length = high << 8 | low
         behind = body_at + length
         if kind != DATA or flags & _PADDED_OR_END != END_STREAM or other != number:
@@ -231,7 +231,7 @@ class FrameReader:
         """Does a frame that goes on with the same body begin there? It has begun then."""
         if size - at <= HEAD_BYTES:
             return False
-        high, low, kind, flags, number = unpack_head(data, at)
+        high, low, kind, flags, number = _unpack_head(data, at)
         length = high << 8 | low
         if kind != DATA or flags & PADDED or number & MAX_STREAM != self._data_number or not 0 < length <= FRAME_BYTES:
             return False

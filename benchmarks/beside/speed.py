@@ -11,22 +11,22 @@ STEPS = 200_000
 """Of a loop: some five milliseconds."""
 
 
-class Cores:
-    """The cores of a benchmark, by their numbers.
+class Speed:
+    """That of the two cores of a benchmark.
 
     Args:
-        numbers: Of the servers' and the load's.
+        cores: The servers' and the load's, by their numbers.
         look: How long a piece of work takes on one, in seconds.
     """
 
-    def __init__(self, numbers: Sequence[int], look: Callable[[int], float] | None = None) -> None:
-        self._numbers = numbers
+    def __init__(self, cores: Sequence[int], look: Callable[[int], float] | None = None) -> None:
+        self._cores = cores
         self._look = look or time_loop
         self._took: list[float] = []
 
     def look(self) -> float:
         """How many times as long the same work takes now, on the slower one, as in the fastest quarter of all looks."""
-        took = [self._look(number) for number in self._numbers]
+        took = [self._look(core) for core in self._cores]
         self._took = sorted(self._took + took)
         return max(took) / self._took[len(self._took) // 4]
 
