@@ -151,10 +151,11 @@ class Client(asyncio.Protocol):
             self.done.set_exception(RuntimeError(reason))
 
 
-async def measure(target: Target, *, clients: int, seconds: float) -> Tally:
-    """Load from that many clients for that long. Raises when any answer is not the wanted one."""
+async def measure(target: Target, *, clients: int, seconds: float, tally: Tally | None = None) -> Tally:
+    """Load from that many clients for that long. Raises when any answer is not the wanted one. `tally` can be looked at
+    meanwhile."""
     loop = asyncio.get_running_loop()
-    tally = Tally()
+    tally = tally or Tally()
     start, cpu_start = time.perf_counter(), time.process_time()
     made = [
         await loop.create_connection(lambda: Client(target, tally, start + seconds), target.host, target.port)

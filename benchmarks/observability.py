@@ -3,13 +3,15 @@ request ids in the worker; and servers that send spans to a collector: as many a
 request in a hundred, or of all. Those with metrics are read at `GET /metrics` once a second meanwhile.
 
 Two processes of one program differ by some percent for as long as they live. So the first three are one server, which
-is switched while it runs (`unobserved.py`); those that trace are started anew several times, each of them first once.
+is switched to and fro many times a second while it is under load (`unobserved.py`); those that trace are started anew
+several times, each of them first once.
 Each has its own data directory and worker, all on one core, the load and the collector on another; turns alternate.
 Writes results/observability.json and .md.
 """
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import subprocess
 import sys
@@ -17,9 +19,9 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,10 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
 import load  # noqa: E402
+import uvloop  # noqa: E402
 from beside.process import sum_ran_s  # noqa: E402
 from throughput import PACKAGES, make_target  # noqa: E402
-from turns import Cores, Row, make_parser, pick, take_turns, write_report  # noqa: E402
+from turns import Cores, Row, make_parser, pick, write_report  # noqa: E402
 
 from support.server import V2, RunningServer, running_server  # noqa: E402
 from support.uploads import deploy  # noqa: E402
@@ -48,7 +51,8 @@ NAMES = ("none", *COMPARED)
 SWITCHED = ("none", "request ids", "metrics")
 """Those of one server, as its switch is told them."""
 SERVERS = ("switched", *SAMPLERS)
-SWITCHING_S = 0.2
+SWITCHING_S, WINDOW_S, WINDOWS = 0.04, 0.15, 6
+"""How long a switch takes to be heard of, how long each window behind it is, and how many make a measurement."""
 INTRODUCTION = """\
 # What watching costs
 
@@ -56,7 +60,8 @@ Made by `script/bench observability`: {starts} starts of each server, {rounds} r
 measurement after each, in turns; who is started first goes round. `metrics` is the server as it is (metrics, read once
 a second; request ids down to the worker and back), `request ids` the same process with the functions of its metrics
 empty, in gateway and worker, and `none` without request ids in the worker, too: it is switched from one to the other
-while it runs (`benchmarks/unobserved.py`), since two processes of one program differ by more than this costs.
+while it is under load, every 0.19 s, six times for each measurement (`benchmarks/unobserved.py`), since two processes
+of one program differ by more than this costs, and so do two seconds of a host that has other guests.
 `traces` are `metrics` with `--otlp` to a collector that takes everything (20 traces a second), of 1 % with
 `OTEL_TRACES_SAMPLER=parentbased_traceidratio`, and of all with `parentbased_always_on`. Unary predicts of 90 bytes over
 gRPC; all that serves shares a core.
@@ -78,18 +83,52 @@ class Subject:
     switch: Path
     """The file that is told what to do; only the server that is switched looks at it."""
 
+    @property
+    def pid(self) -> int:
+        return self.server.process.pid
+
+
+@dataclass(kw_only=True)
+class Window:
+    """What was seen of one server in one state, at one time or at several."""
+
+    latencies_s: list[float] = field(default_factory=list)
+    ran_s: float = 0.0
+    seconds: float = 0.0
+    scrapes: int = 0
+
+    def add(self, latencies_s: Sequence[float], ran_s: float, seconds: float) -> None:
+        """Look once more: what answers took, what the server ran, and for how long it was looked."""
+        self.latencies_s += latencies_s
+        self.ran_s += ran_s
+        self.seconds += seconds
+
+    def evaluate(self) -> Row:
+        """As a row."""
+        count = len(self.latencies_s)
+        return {
+            "requests_per_s": count / self.seconds,
+            "cpu_us": 1e6 * self.ran_s / count,
+            "p50_ms": 1000 * statistics.median(self.latencies_s),
+        }
+
+
+def scrape(server: RunningServer) -> None:
+    """Read the metrics, as Prometheus does."""
+    with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as answer:
+        answer.read()
+
 
 @contextmanager
 def scraping(server: RunningServer) -> Iterator[None]:
     """Read the metrics as Prometheus would."""
     stop = threading.Event()
 
-    def scrape() -> None:
+    def go_on() -> None:
         while not stop.wait(SCRAPE_S):
-            with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as answer:
-                answer.read()
+            scrape(server)
 
-    thread = threading.Thread(target=scrape)
+    thread = threading.Thread(target=go_on)
     thread.start()
     try:
         yield
@@ -127,22 +166,42 @@ def make_switch(data_dir: Path) -> Path:
 
 def measure(subject: Subject, clients: int, seconds: float) -> Row:
     """One measurement, after a short warm-up."""
-    import uvloop
 
-    async def run() -> tuple[load.Tally, float]:
+    async def run() -> Window:
         await load.measure(subject.target, clients=clients, seconds=WARM_UP_S)
-        before = sum_ran_s(subject.server.process.pid)
+        window, before = Window(), sum_ran_s(subject.pid)
         tally = await load.measure(subject.target, clients=clients, seconds=seconds)
-        return tally, sum_ran_s(subject.server.process.pid) - before
+        window.add(tally.latencies_s, sum_ran_s(subject.pid) - before, tally.seconds)
+        return window
 
-    tally, cpu_s = uvloop.run(run())
-    latencies_s = sorted(tally.latencies_s)
-    return {
-        "requests_per_s": len(latencies_s) / tally.seconds,
-        "cpu_us": 1e6 * cpu_s / len(latencies_s),
-        "p50_ms": 1000 * latencies_s[len(latencies_s) // 2],
-        "load_core_used": tally.cpu_seconds / tally.seconds,
-    }
+    return uvloop.run(run()).evaluate()
+
+
+def measure_switched(subject: Subject, clients: int) -> dict[str, Row]:
+    """The same of all that one server is switched to, in windows of a load that goes on."""
+
+    async def run() -> dict[str, Window]:
+        windows = {name: Window() for name in SWITCHED}
+        tally = load.Tally()
+        seconds = WARM_UP_S + WINDOWS * len(SWITCHED) * (SWITCHING_S + 2 * WINDOW_S)
+        loading = asyncio.create_task(load.measure(subject.target, clients=clients, seconds=seconds, tally=tally))
+        await asyncio.sleep(WARM_UP_S)
+        for number in range(WINDOWS):
+            for name in SWITCHED if number % 2 == 0 else reversed(SWITCHED):
+                subject.switch.write_text(name)
+                await asyncio.sleep(SWITCHING_S)
+                began, first, before = time.perf_counter(), len(tally.latencies_s), sum_ran_s(subject.pid)
+                if name == "metrics" and windows[name].seconds >= SCRAPE_S * windows[name].scrapes:
+                    windows[name].scrapes += 1
+                    await asyncio.to_thread(scrape, subject.server)
+                await asyncio.sleep(WINDOW_S - (time.perf_counter() - began))
+                ran_s, took_s = sum_ran_s(subject.pid) - before, time.perf_counter() - began
+                windows[name].add(tally.latencies_s[first:], ran_s, took_s)
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
+        return windows
+
+    return {name: window.evaluate() for name, window in uvloop.run(run()).items()}
 
 
 def measure_start(number: int, cores: Cores, collector: str, rounds: int, seconds: float) -> list[Row]:
@@ -161,19 +220,23 @@ def measure_start(number: int, cores: Cores, collector: str, rounds: int, second
                 switch = make_switch(server.data_dir)
                 subjects[name] = Subject(server=server, target=make_target(port, server, v2), switch=switch)
 
-        def measure_one(name: str, clients: int) -> Row:
-            subject = subjects["switched" if name in SWITCHED else name]
-            subject.switch.write_text(name)
-            time.sleep(SWITCHING_S)
-            if name in ("none", "request ids"):
-                return measure(subject, clients, seconds)
-            with scraping(subject.server):
-                return measure(subject, clients, seconds)
+        def measure_one(name: str, clients: int) -> dict[str, Row]:
+            if name == "switched":
+                return measure_switched(subjects[name], clients)
+            with scraping(subjects[name].server):
+                return {name: measure(subjects[name], clients, seconds)}
 
-        return take_turns(NAMES, CLIENTS, range(number * rounds, (number + 1) * rounds), measure_one, tell)
+        measured: list[Row] = []
+        for place in range(number * rounds, (number + 1) * rounds):
+            for clients in CLIENTS:
+                for name in SERVERS if place % 2 == 0 else reversed(SERVERS):
+                    for one, values in measure_one(name, clients).items():
+                        measured.append({"round": place, "clients": clients, "name": one, **values})
+                        print(f"round {place + 1}  {clients:3} clients  {one:14} {tell(values)}", flush=True)
+        return measured
 
 
-def tell(_name: str, _clients: int, values: Row) -> str:
+def tell(values: Row) -> str:
     """One measurement, for the terminal."""
     return f"{values['requests_per_s']:7.0f} requests/s  {values['cpu_us']:6.1f} us"
 

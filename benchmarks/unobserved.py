@@ -21,7 +21,7 @@ from modelyard.server.telemetry.requests import peek_code
 from modelyard.server.telemetry.series import Histogram
 
 SWITCH = Path(os.environ["BENCH_SWITCH"])
-LOOK_S = 0.05
+LOOK_S = 0.01
 IN_WORKER = f"""
 
 def _follow_switch(path={str(SWITCH)!r}):
