@@ -67,7 +67,7 @@ def give_none(*_told: object) -> bytes:
 def follow_switch() -> None:
     """Do as the file says, in the gateway."""
     counting = dispatch.Stopwatch, Histogram.observe
-    encode_note = outputs.encode_note
+    encode_id = outputs.encode_id
     last = "metrics"
     while True:
         told = SWITCH.read_text()
@@ -75,7 +75,7 @@ def follow_switch() -> None:
             is_counting = told == "metrics"
             dispatch.Stopwatch, Histogram.observe = counting if is_counting else (Nothing, ignore)
             dispatch.peek_code = errand.peek_code = peek_code if is_counting else ignore
-            outputs.encode_note = give_none if told == "none" else encode_note
+            outputs.encode_id = give_none if told == "none" else encode_id
             last = told
         time.sleep(LOOK_S)
 

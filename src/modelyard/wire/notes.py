@@ -40,7 +40,8 @@ class Note(NamedTuple):
 
 
 NO_NOTE = Note()
-_NO_TRACE = NO_NOTE[1:]
+_ends: dict[bytes, int] = {}
+"""By their heads, of which there are no more than two bytes can tell."""
 _make_note = partial(tuple.__new__, Note)
 """As `Note`, without the function of Python that a named tuple has for it."""
 
@@ -55,6 +56,12 @@ def encode_note(request_id: str, traceparent: str = "", tracestate: str = "", *,
     return _make_head(size) + told if size < MAX_BYTES else b""
 
 
+def encode_id(request_id: str) -> bytes:
+    """As `encode_note`, of an id of ours and nothing else."""
+    told = request_id.encode()
+    return _make_head(len(told)) + told
+
+
 @lru_cache(maxsize=256)
 def _make_head(size: int) -> bytes:
     return _TAG + bytes((size & 0x7F | 0x80, size >> 7))
@@ -62,14 +69,23 @@ def _make_head(size: int) -> bytes:
 
 def read_note(payload: bytes) -> Note:
     """The note in front of a payload; an empty one where there is none."""
-    if payload[: len(_TAG)] != _TAG or len(payload) < _HEAD_BYTES:
+    head = payload[:_HEAD_BYTES]
+    end = _ends.get(head) or _read_end(head)
+    if not end:
         return NO_NOTE
-    end = _HEAD_BYTES + (payload[2] & 0x7F | payload[3] << 7)
     text = payload[_HEAD_BYTES:end].decode("utf-8", "replace")
     if "\n" not in text:
-        return _make_note((text, *_NO_TRACE))
+        return _make_note((text, "", "", False))
     request_id, traceparent, tracestate, asked, *_ = *text.split("\n"), "", ""
     return Note(request_id, traceparent, tracestate, asked == _ASKED)
+
+
+def _read_end(head: bytes) -> int:
+    """Where a note ends that begins so; 0 where none begins."""
+    if len(head) < _HEAD_BYTES or not head.startswith(_TAG):
+        return 0
+    end = _ends[head] = _HEAD_BYTES + (head[2] & 0x7F | head[3] << 7)
+    return end
 
 
 def add_batch(answer: bytes, inputs: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
+from itertools import repeat, starmap
 
 from modelyard.wire.messages import MultiOutputResponse, Output
 from modelyard.wire.stats import BOUNDS, MADE, Stats, add_up
@@ -44,17 +45,22 @@ class Tally:
 
     def __init__(self) -> None:
         self._stats = Stats()
-        self._noted: deque[tuple[float | Sequence[float], int, float, int]] = deque()
+        self._noted: deque[tuple[float, int, float, int]] = deque()
         self._lock = threading.Lock()
 
-    def count_call(self, waits_s: float | Sequence[float], inputs: int, took_s: float, outputs: int) -> None:
-        """One call of predict: how long its request had waited, or each of several; its inputs, how long it took, and
-        its outputs. Only numbers are noted: the garbage collector has no work with them."""
+    def count_call(self, wait_s: float, inputs: int, took_s: float, outputs: int) -> None:
+        """One call of predict: how long its request had waited, its inputs, how long it took, and its outputs. Only
+        numbers are noted: the garbage collector has no work with them."""
         noted = self._noted
-        noted.append((waits_s, inputs, took_s, outputs))
+        noted.append((wait_s, inputs, took_s, outputs))
         if len(noted) >= NOTED:
             with self._lock:
                 self._add_up()
+
+    def count_batch(self, waits_s: Sequence[float], inputs: int, took_s: float, outputs: int) -> None:
+        """The same of one call for several requests, each of which had waited."""
+        with self._lock:
+            self._add_calls(waits_s, (inputs,), (took_s,), (outputs,))
 
     def count_made(self, made: Made) -> None:
         """What the author gave in a stream, and tokens."""
@@ -69,20 +75,19 @@ class Tally:
 
     def _add_up(self) -> None:
         """All that is noted so far; threads may go on noting."""
-        take = self._noted.popleft
-        calls = [take() for _ in range(len(self._noted))]
-        waits_s: list[float] = []
-        for wait_s, *_ in calls:
-            if isinstance(wait_s, float):
-                waits_s.append(wait_s)
-            else:
-                waits_s += wait_s
-        self._count("wait_s", waits_s)
-        self._count("predict_s", [call[2] for call in calls])
-        self._count("batch_inputs", [call[1] for call in calls])
-        self._stats.made["outputs"] += sum(call[3] for call in calls)
+        calls = list(starmap(self._noted.popleft, repeat((), len(self._noted))))
+        if calls:
+            self._add_calls(*zip(*calls, strict=True))
 
-    def _count(self, name: str, values: list[float] | list[int]) -> None:
+    def _add_calls(
+        self, waits_s: Sequence[float], inputs: Sequence[int], took_s: Sequence[float], outputs: Sequence[int]
+    ) -> None:
+        self._count("wait_s", waits_s)
+        self._count("predict_s", took_s)
+        self._count("batch_inputs", inputs)
+        self._stats.made["outputs"] += sum(outputs)
+
+    def _count(self, name: str, values: Sequence[float]) -> None:
         self._stats.totals[name] += add_up(self._stats.counts[name], BOUNDS[name], values)
 
     def _add(self, made: Made) -> None:

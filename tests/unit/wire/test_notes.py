@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.wire.messages import PostModelOutputsRequest
-from modelyard.wire.notes import NO_NOTE, Note, add_batch, encode_note, read_note, take_batch
+from modelyard.wire.notes import NO_NOTE, Note, add_batch, encode_id, encode_note, read_note, take_batch
 
 IDS = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=300)
 
@@ -59,3 +59,8 @@ def test_what_a_caller_sends_behind_the_gateways_note_is_not_believed() -> None:
 
 def test_note_that_is_far_too_long_is_left_out() -> None:
     assert encode_note("x" * (1 << 14)) == b""
+
+
+def test_id_alone_is_a_note_without_a_trace() -> None:
+    assert encode_id("mine-0123") == encode_note("mine-0123")
+    assert [read_note(encode_id("mine-0123")) for _ in range(2)] == [Note("mine-0123")] * 2

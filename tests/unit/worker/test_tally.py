@@ -11,7 +11,7 @@ HAS_TOKENS = "completion_tokens" in Output.DESCRIPTOR.fields_by_name
 
 def test_call_is_counted_with_the_wait_of_each_of_its_requests() -> None:
     tally = Tally()
-    tally.count_call([0.5, 0.02], 3, 0.2, 0)
+    tally.count_batch([0.5, 0.02], 3, 0.2, 0)
     tally.count_call(0.5, 1, 0.2, 2)
     stats = Stats.decode(tally.encode())
     assert sum(stats.counts["wait_s"]) == 3

@@ -55,12 +55,10 @@ class Answered:
         """How many ended with each code but that of success."""
         self.took_s = Histogram(SECONDS)
 
-    def count(self, code: int, took_s: float) -> None:
-        """One is over."""
-        self.took_s.observe(took_s)
-        if code != _FINE:
-            place = code if code in self._others or self._room.take() else OTHER_CODE
-            self._others[place] = self._others.get(place, 0) + 1
+    def count_other(self, code: int) -> None:
+        """One of those that `took_s` counts has not ended with success."""
+        place = code if code in self._others or self._room.take() else OTHER_CODE
+        self._others[place] = self._others.get(place, 0) + 1
 
     @property
     def codes(self) -> dict[int, int]:
@@ -135,7 +133,9 @@ class Stopwatch:
         took_s = time.perf_counter() - self._began
         requests, method, model = self._requests, self._method, self.model
         answered = requests.known.get((method, model)) or requests.add(method, model)
-        answered.count(code, took_s)
+        answered.took_s.observe(took_s)
+        if code != _FINE:
+            answered.count_other(code)
         if method == UPLOAD:
             requests.count_upload(code, took_s)
         if self.trace is not None:
@@ -156,10 +156,10 @@ def _add(answered: Answered, counters: Counters, histograms: Histograms, labels:
 def peek_code(reply: bytes) -> int:
     """The V2 status code of a serialised answer, which passes unread: its status is its first field, and the code the
     first of the status. 0 where it is written otherwise."""
+    if reply[2:5] == _FINE_FIELD and reply[0] == 0x0A and reply[1] < 0x80:
+        return _FINE
     if len(reply) < 5 or reply[0] != 0x0A:
         return 0
-    if reply[2:5] == _FINE_FIELD and reply[1] < 0x80:
-        return _FINE
     place = 1
     while place < min(6, len(reply)) and reply[place] & 0x80:
         place += 1

@@ -13,7 +13,7 @@ from modelyard.server.routing.passage import Passage
 from modelyard.server.services.predict import Predict
 from modelyard.server.services.targets import Address, make_address
 from modelyard.wire.messages import PostModelOutputsRequest
-from modelyard.wire.notes import encode_note, take_batch
+from modelyard.wire.notes import encode_id, encode_note, take_batch
 
 
 class OutputsV2:
@@ -120,7 +120,7 @@ def _make_note(call: Call) -> bytes:
     caller = call.trace
     if caller is not None:
         return encode_note(call.request_id, caller.traceparent, caller.tracestate)
-    return encode_note(call.request_id)
+    return encode_id(call.request_id)
 
 
 def _name_caller(call: Call) -> str:
