@@ -38,6 +38,8 @@ class Tally:
     latencies_s: list[float] = field(default_factory=list)
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    is_over: bool = False
+    """Set by whoever has seen enough: no more is sent."""
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -127,7 +129,7 @@ class Client(asyncio.Protocol):
             self._fail(f"the answer {self.answer!r} does not hold {self.wanted!r}")
             return
         self.tally.latencies_s.append(now - self.sent_at)
-        if now < self.end:
+        if now < self.end and not self.tally.is_over:
             self._send_request()
         elif not self.done.done():
             self.done.set_result(None)

@@ -197,8 +197,8 @@ def measure_switched(subject: Subject, clients: int) -> dict[str, Row]:
                 await asyncio.sleep(WINDOW_S - (time.perf_counter() - began))
                 ran_s, took_s = sum_ran_s(subject.pid) - before, time.perf_counter() - began
                 windows[name].add(tally.latencies_s[first:], ran_s, took_s)
-        loading.cancel()
-        await asyncio.gather(loading, return_exceptions=True)
+        tally.is_over = True
+        await loading
         return windows
 
     return {name: window.evaluate() for name, window in uvloop.run(run()).items()}
