@@ -119,8 +119,8 @@ def main() -> None:
         cores.start_load()
         targets = deploy_all(server, root)
 
-        def measure_one(name: str, clients: int) -> Row:
-            return measure(targets[name], clients, options.seconds)
+        def measure_one(name: str, clients: int) -> dict[str, Row]:
+            return {name: measure(targets[name], clients, options.seconds)}
 
         measured = take_turns(list(targets), CLIENTS, range(options.rounds), measure_one, tell)
     write_report(options, "batching", PACKAGES, take_medians(measured), measured, render)

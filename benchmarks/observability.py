@@ -32,7 +32,7 @@ import load  # noqa: E402
 import uvloop  # noqa: E402
 from beside.process import sum_ran_s  # noqa: E402
 from throughput import PACKAGES, make_target  # noqa: E402
-from turns import Cores, Row, make_parser, pick, write_report  # noqa: E402
+from turns import Cores, Row, make_parser, pick, take_turns, write_report  # noqa: E402
 
 from support.server import V2, RunningServer, running_server  # noqa: E402
 from support.uploads import deploy  # noqa: E402
@@ -226,17 +226,10 @@ def measure_start(number: int, cores: Cores, collector: str, rounds: int, second
             with scraping(subjects[name].server):
                 return {name: measure(subjects[name], clients, seconds)}
 
-        measured: list[Row] = []
-        for place in range(number * rounds, (number + 1) * rounds):
-            for clients in CLIENTS:
-                for name in SERVERS if place % 2 == 0 else reversed(SERVERS):
-                    for one, values in measure_one(name, clients).items():
-                        measured.append({"round": place, "clients": clients, "name": one, **values})
-                        print(f"round {place + 1}  {clients:3} clients  {one:14} {tell(values)}", flush=True)
-        return measured
+        return take_turns(SERVERS, CLIENTS, range(number * rounds, (number + 1) * rounds), measure_one, tell)
 
 
-def tell(values: Row) -> str:
+def tell(_name: str, _clients: int, values: Row) -> str:
     """One measurement, for the terminal."""
     return f"{values['requests_per_s']:7.0f} requests/s  {values['cpu_us']:6.1f} us"
 

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,11 @@ class Cores:
     """One for all that serves, one for the load. What is started on a core stays there."""
 
     def __init__(self) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are stopped, too
         self._server, self._load = sorted(os.sched_getaffinity(0))[:2]
 
     def start_servers(self) -> None:
-        """What is started from here on serves, and is stopped where we are."""
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        """What is started from here on serves."""
         os.sched_setaffinity(0, {self._server})
 
     def start_load(self) -> None:
@@ -48,19 +48,19 @@ def take_turns(
     names: Sequence[str],
     clients: Iterable[int],
     rounds: Iterable[int],
-    measure: Callable[[str, int], Row],
+    measure: Callable[[str, int], Mapping[str, Row]],
     tell: Callable[[str, int, Row], str],
 ) -> list[Row]:
     """Every measurement, in the order in which they were made: odd rounds backwards, so that what else the machine does
-    falls on all."""
+    falls on all. `measure` is given one of the names, and gives a row for each thing that it measured, by name."""
     measured = []
     clients = tuple(clients)
     for number in rounds:
         for count in clients:
             for name in names if number % 2 == 0 else reversed(names):
-                values = measure(name, count)
-                measured.append({"round": number, "clients": count, "name": name, **values})
-                print(f"round {number + 1}  {count:3} clients  {name:14} {tell(name, count, values)}", flush=True)
+                for one, values in measure(name, count).items():
+                    measured.append({"round": number, "clients": count, "name": one, **values})
+                    print(f"round {number + 1}  {count:3} clients  {one:14} {tell(one, count, values)}", flush=True)
     return measured
 
 

@@ -106,36 +106,27 @@ def _start_grpc(kind: str):
     return command
 
 
-def _start_bare(*options: str):
+def _make_bare(name: str, note: str, *options: str) -> Peer:
     """One port for both protocols."""
-
-    def command(place: Place) -> Sequence[str]:
-        return _run(place, "bare_server.py", "--port", str(place.port), *options)
-
-    return command
+    return Peer(
+        name=name,
+        environment=OWN,
+        package="modelyard",
+        command=lambda place: _run(place, "bare_server.py", "--port", str(place.port), *options),
+        grpc=_ask_v2,
+        rest=_ask_object("/{mode}", text=...),
+        has_one_port=True,
+        note=note,
+    )
 
 
 ALL = (
-    Peer(
-        name="bare ASGI echo",
-        environment=OWN,
-        package="modelyard",
-        command=_start_bare("--asgi"),
-        grpc=_ask_v2,
-        rest=_ask_object("/{mode}", text=...),
-        has_one_port=True,
-        note="an ASGI application on the HTTP server that carries Modelyard: the platform is the difference",
+    _make_bare(
+        "bare ASGI echo",
+        "an ASGI application on the HTTP server that carries Modelyard: the platform is the difference",
+        "--asgi",
     ),
-    Peer(
-        name="bare echo, one call",
-        environment=OWN,
-        package="modelyard",
-        command=_start_bare(),
-        grpc=_ask_v2,
-        rest=_ask_object("/{mode}", text=...),
-        has_one_port=True,
-        note="the same, answering past ASGI as Modelyard's own does",
-    ),
+    _make_bare("bare echo, one call", "the same, answering past ASGI as Modelyard's own does"),
     Peer(
         name="grpc.aio",
         environment="grpc",

@@ -48,18 +48,16 @@ _make_note = partial(tuple.__new__, Note)
 
 def encode_note(request_id: str, traceparent: str = "", tracestate: str = "", *, asks_batch: bool = False) -> bytes:
     """The field, to be put in front of a serialised request."""
-    text = request_id
-    if traceparent:
-        text = f"{request_id}\n{traceparent}\n{tracestate}\n{_ASKED if asks_batch else ''}"
-    told = text.encode()
-    size = len(told)
-    return _make_head(size) + told if size < MAX_BYTES else b""
+    if not traceparent:
+        return encode_id(request_id)
+    return encode_id(f"{request_id}\n{traceparent}\n{tracestate}\n{_ASKED if asks_batch else ''}")
 
 
 def encode_id(request_id: str) -> bytes:
-    """As `encode_note`, of an id of ours and nothing else."""
+    """The same of a request that nobody traces: its one line. Empty where that is far too long."""
     told = request_id.encode()
-    return _make_head(len(told)) + told
+    size = len(told)
+    return _make_head(size) + told if size < MAX_BYTES else b""
 
 
 @lru_cache(maxsize=256)

@@ -110,7 +110,7 @@ class Invoker:
         """A call of predict for these is over, which began at this time and gave this; None: it failed."""
         took_s = time.monotonic() - began
         outputs = () if answer is None else answer.outputs
-        self._tally.count_batch([began - task.came_at for task in tasks], inputs, took_s, len(outputs))
+        self._tally.count_call([began - task.came_at for task in tasks], inputs, took_s, len(outputs))
         if answer is not None and outputs and tells_tokens(outputs[-1]):
             self._count_tokens(answer)
 
@@ -150,7 +150,7 @@ class Invoker:
         finally:
             if took_s is None:
                 took_s = time.monotonic() - began
-            self._tally.count_call(began - task.came_at, inputs, took_s, outputs)
+            self._tally.count_call((began - task.came_at,), inputs, took_s, outputs)
         if has_tokens:
             self._count_tokens(answer)
         if inputs != outputs and not self._has_warned:

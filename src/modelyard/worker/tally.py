@@ -6,9 +6,12 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from itertools import repeat, starmap
+from typing import TypeVar
 
 from modelyard.wire.messages import MultiOutputResponse, Output
 from modelyard.wire.stats import BOUNDS, MADE, Stats, add_up
+
+T = TypeVar("T")
 
 _FIELDS = Output.DESCRIPTOR.fields_by_name
 _TOKENS = tuple(name for name in MADE if name in _FIELDS)
@@ -45,22 +48,19 @@ class Tally:
 
     def __init__(self) -> None:
         self._stats = Stats()
-        self._noted: deque[tuple[float, int, float, int]] = deque()
+        self._waits_s: deque[float] = deque()
+        self._noted: deque[tuple[int, float, int]] = deque()
         self._lock = threading.Lock()
 
-    def count_call(self, wait_s: float, inputs: int, took_s: float, outputs: int) -> None:
-        """One call of predict: how long its request had waited, its inputs, how long it took, and its outputs. Only
-        numbers are noted: the garbage collector has no work with them."""
+    def count_call(self, waits_s: Sequence[float], inputs: int, took_s: float, outputs: int) -> None:
+        """One call of predict: how long each of its requests had waited, its inputs, how long it took, and its outputs.
+        Only numbers are noted: the garbage collector has no work with them."""
         noted = self._noted
-        noted.append((wait_s, inputs, took_s, outputs))
+        self._waits_s.extend(waits_s)
+        noted.append((inputs, took_s, outputs))
         if len(noted) >= NOTED:
             with self._lock:
                 self._add_up()
-
-    def count_batch(self, waits_s: Sequence[float], inputs: int, took_s: float, outputs: int) -> None:
-        """The same of one call for several requests, each of which had waited."""
-        with self._lock:
-            self._add_calls(waits_s, (inputs,), (took_s,), (outputs,))
 
     def count_made(self, made: Made) -> None:
         """What the author gave in a stream, and tokens."""
@@ -75,17 +75,13 @@ class Tally:
 
     def _add_up(self) -> None:
         """All that is noted so far; threads may go on noting."""
-        calls = list(starmap(self._noted.popleft, repeat((), len(self._noted))))
+        self._count("wait_s", _take_all(self._waits_s))
+        calls = _take_all(self._noted)
         if calls:
-            self._add_calls(*zip(*calls, strict=True))
-
-    def _add_calls(
-        self, waits_s: Sequence[float], inputs: Sequence[int], took_s: Sequence[float], outputs: Sequence[int]
-    ) -> None:
-        self._count("wait_s", waits_s)
-        self._count("predict_s", took_s)
-        self._count("batch_inputs", inputs)
-        self._stats.made["outputs"] += sum(outputs)
+            inputs, took_s, outputs = zip(*calls, strict=True)
+            self._count("batch_inputs", inputs)
+            self._count("predict_s", took_s)
+            self._stats.made["outputs"] += sum(outputs)
 
     def _count(self, name: str, values: Sequence[float]) -> None:
         self._stats.totals[name] += add_up(self._stats.counts[name], BOUNDS[name], values)
@@ -94,3 +90,8 @@ class Tally:
         self._stats.made["outputs"] += made.outputs
         for name, count in made.tokens.items():
             self._stats.made[name] += count
+
+
+def _take_all(noted: deque[T]) -> list[T]:
+    """What is there, without a step of Python for each."""
+    return list(starmap(noted.popleft, repeat((), len(noted))))

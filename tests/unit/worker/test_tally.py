@@ -11,8 +11,8 @@ HAS_TOKENS = "completion_tokens" in Output.DESCRIPTOR.fields_by_name
 
 def test_call_is_counted_with_the_wait_of_each_of_its_requests() -> None:
     tally = Tally()
-    tally.count_batch([0.5, 0.02], 3, 0.2, 0)
-    tally.count_call(0.5, 1, 0.2, 2)
+    tally.count_call([0.5, 0.02], 3, 0.2, 0)
+    tally.count_call([0.5], 1, 0.2, 2)
     stats = Stats.decode(tally.encode())
     assert sum(stats.counts["wait_s"]) == 3
     assert stats.totals["wait_s"] == 1.02
@@ -29,7 +29,7 @@ def test_outputs_and_tokens_are_added_up() -> None:
         assert tells_tokens(told.outputs[1])
         made.add_tokens(told)
     tally.count_made(made)
-    tally.count_call(0.1, 1, 0.1, 2)
+    tally.count_call([0.1], 1, 0.1, 2)
     assert not tells_tokens(Output())
     stats = Stats.decode(tally.encode())
     assert stats.made["outputs"] == 4
@@ -41,7 +41,7 @@ def test_calls_of_many_threads_are_all_counted() -> None:
 
     def count() -> None:
         for _ in range(3 * NOTED + 7):
-            tally.count_call(0.01, 1, 0.1, 1)
+            tally.count_call([0.01], 1, 0.1, 1)
 
     threads = [threading.Thread(target=count) for _ in range(4)]
     for one in threads:
